@@ -1,0 +1,1 @@
+"""A QKD session as a folder of files: write, read, re-verify."""

@@ -1,0 +1,1 @@
+"""Quantum backends: one port, one driver, and an adapter for each vendor."""

@@ -1,0 +1,208 @@
+"""Every error that QLQ raises on purpose.
+
+QLQError
+  ConfigError            the operator's file, flag or folder cannot be used
+    BudgetRefused        the operator's budget or consent does not cover what was asked
+  BackendError           no shots
+    BackendUnavailable     this backend cannot be used now; another one may be
+    CircuitRejected        the program is outside the profile or the device
+    JobFailed              the job ended without shots (job_id)
+  ProtocolAbort          the protocol did its duty; no key exists
+    QBERTooHigh            error rate above the tolerated one, in one of the bases
+    BellTestFailed         the CHSH value does not exceed the classical bound
+    TooFewRounds           sifting left fewer rounds than were committed to
+    LeakageExceeded        reconciliation revealed more than was committed to
+    VerificationMismatch   the reconciled keys differ
+    AuthenticationFailed   a tag of the peer does not fit the transcript
+    KeyTooShort            the finite-key bound leaves no bit
+    PeerAborted            the other party ended the session
+  EntropyRefused         random bits below their claim
+  KeyStoreError          KeyNotFound | KeyAlreadyDelivered | KeysExhausted
+  CryptoError            BadSignature | BadTag
+  ArchiveInvalid         an archive that does not verify (findings)
+  PeerError              LocalMisuse (ours to fix) | RemoteMisuse (drop the peer)
+    OutOfTurn              a RemoteMisuse: the message does not belong to this phase
+InvariantBroken          not a QLQError: our bug; nobody catches it
+
+Errors carry data, their message says what to do next, and none holds key material.
+"""
+
+from __future__ import annotations
+
+
+class QLQError(Exception):
+    """Base of every error raised on purpose."""
+
+
+class ConfigError(QLQError):
+    """A file, flag, setting or folder of the operator cannot be used."""
+
+
+class BudgetRefused(ConfigError):
+    """The operator's budget or consent does not cover what was asked."""
+
+
+class BackendError(QLQError):
+    """No shots were obtained."""
+
+
+class BackendUnavailable(BackendError):
+    """This backend cannot be used now. The only error that may lead to another backend."""
+
+
+class CircuitRejected(BackendError):
+    """The program is outside the QLQ profile, or the device cannot run it."""
+
+
+class JobFailed(BackendError):
+    """A job ended without shots.
+
+    Attributes:
+        job_id: The vendor's id of the job.
+        reason: What the vendor said.
+    """
+
+    def __init__(self, message: str, *, job_id: str, reason: str) -> None:
+        """Keep the id, so that the operator can look the job up."""
+        super().__init__(message)
+        self.job_id = job_id
+        self.reason = reason
+
+
+class ProtocolAbort(QLQError):
+    """The protocol ended without a key, as it must. Never leads to another backend.
+
+    Attributes:
+        reason: A short machine-readable name, the same in documents and in messages.
+    """
+
+    reason = "abort"
+
+
+class QBERTooHigh(ProtocolAbort):
+    """The error rate of one basis is above the tolerated one, or not a number."""
+
+    reason = "qber"
+
+    def __init__(self, *, basis: str, qber: float, qber_max: float) -> None:
+        """Keep the basis and both rates."""
+        super().__init__(
+            f"QBER in the {basis} basis is {qber:.2%}, tolerated {qber_max:.2%}: "
+            "look for an eavesdropper, or choose better qubits"
+        )
+        self.basis = basis
+        self.qber = qber
+        self.qber_max = qber_max
+
+
+class BellTestFailed(ProtocolAbort):
+    """The CHSH value does not exceed 2 by three standard errors."""
+
+    reason = "chsh"
+
+    def __init__(self, *, s: float, sigma: float) -> None:
+        """Keep the value and its standard error."""
+        super().__init__(
+            f"CHSH S = {s:.3f} +- {sigma:.3f} does not exceed 2 by three standard errors: "
+            "the pairs are not entangled enough, or someone measured them"
+        )
+        self.s = s
+        self.sigma = sigma
+
+
+class TooFewRounds(ProtocolAbort):
+    """Sifting left fewer rounds than were committed to before the first pulse."""
+
+    reason = "too-few-rounds"
+
+
+class LeakageExceeded(ProtocolAbort):
+    """Information reconciliation would reveal more than was committed to."""
+
+    reason = "leakage"
+
+
+class VerificationMismatch(ProtocolAbort):
+    """The reconciled keys of the two parties differ."""
+
+    reason = "verification"
+
+
+class AuthenticationFailed(ProtocolAbort):
+    """A tag of the peer does not fit the transcript."""
+
+    reason = "authentication"
+
+
+class KeyTooShort(ProtocolAbort):
+    """The finite-key bound leaves no secret bit."""
+
+    reason = "key-too-short"
+
+
+class PeerAborted(ProtocolAbort):
+    """The other party ended the session; its reason is in the message."""
+
+    reason = "peer"
+
+
+class EntropyRefused(QLQError):
+    """Random bits are below their claim."""
+
+
+class KeyStoreError(QLQError):
+    """A key store cannot do what was asked."""
+
+
+class KeyNotFound(KeyStoreError):
+    """No key with this id is in the store."""
+
+
+class KeyAlreadyDelivered(KeyStoreError):
+    """The key has left the store once; it is never delivered again."""
+
+
+class KeysExhausted(KeyStoreError):
+    """Not enough key is left."""
+
+
+class CryptoError(QLQError):
+    """A cryptographic check failed."""
+
+
+class BadSignature(CryptoError):
+    """A signature does not fit its message."""
+
+
+class BadTag(CryptoError):
+    """An authentication tag does not fit its message: wrong key, or changed bytes."""
+
+
+class ArchiveInvalid(QLQError):
+    """An archive does not verify."""
+
+
+class PeerError(QLQError):
+    """A state machine was driven wrongly."""
+
+
+class LocalMisuse(PeerError):
+    """Our own code drove the state machine wrongly."""
+
+
+class RemoteMisuse(PeerError):
+    """The peer sent what it must not send; drop it."""
+
+
+class OutOfTurn(RemoteMisuse):
+    """The message does not belong to the phase the receiver is in."""
+
+
+class InvariantBroken(Exception):
+    """A bug of ours. Not a QLQError: nobody catches it."""
+
+
+def require(condition: bool, message: str) -> None:  # noqa: FBT001 - reads as a sentence
+    """Refuse what a peer sent; raises RemoteMisuse unless the condition holds."""
+    if not condition:
+        raise RemoteMisuse(message)

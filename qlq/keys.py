@@ -1,0 +1,59 @@
+"""Secret keys and entropy, with what they are worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from qlq.provenance import Claim, Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What a key may be used for.
+
+    Attributes:
+        claim: The level that nothing may raise.
+        secret_against: Whom the key is secret against, in words.
+        entropy_cap_bits: Upper limit of the key's entropy, None if the theorem alone limits it.
+    """
+
+    claim: Claim
+    secret_against: tuple[str, ...]
+    entropy_cap_bits: int | None
+
+    @property
+    def protects_alone(self) -> bool:
+        """Whether the key may protect anything without a post-quantum secret beside it."""
+        return self.claim >= Claim.TWO_NODE
+
+
+@dataclass(frozen=True, slots=True)
+class SecretKey:
+    """A key that one party may use. `repr` shows none of its bytes.
+
+    Attributes:
+        material: The key, packed big-endian within bytes; the last byte is padded with zeros.
+        length_bits: Number of valid bits.
+        key_id: UUID text, the same on both sides; None for reproducible (seeded) keys.
+        eps_sec: Secrecy epsilon of the session.
+        eps_cor: Correctness epsilon of the session.
+        eps_auth: Epsilon of the authentication tags, those of earlier keys included.
+        provenance: Origin of the raw bits.
+        worth: What the key may be used for.
+    """
+
+    material: bytes = field(repr=False)
+    length_bits: int
+    key_id: str | None
+    eps_sec: float
+    eps_cor: float
+    eps_auth: float
+    provenance: Provenance = field(repr=False)
+    worth: Worth
+
+    def __post_init__(self) -> None:
+        """Refuse a length that does not fit the bytes."""
+        if not 0 < self.length_bits <= 8 * len(self.material) < self.length_bits + 8:
+            raise ValueError(
+                f"{self.length_bits} bits do not fit {len(self.material)} bytes of key"
+            )

@@ -1,0 +1,1 @@
+"""Key management: life cycle and sealed storage of delivered keys."""

@@ -1,0 +1,1 @@
+"""Bit arrays, Toeplitz hashing, entropy functions, confidence intervals, CHSH statistics."""

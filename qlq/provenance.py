@@ -1,0 +1,93 @@
+"""Where bits come from, and what may be claimed of them.
+
+Every secret and every random value carries a `Provenance`. A claim can be lowered by combining
+values, never raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Any
+
+
+class Tier(StrEnum):
+    """What kind of machine made the bits."""
+
+    QPU = "qpu"
+    SIMULATOR = "simulator"
+    CLASSICAL = "classical"
+
+
+class Kind(StrEnum):
+    """How a backend produces outcomes."""
+
+    IDEAL = "ideal"
+    NOISY = "noisy"
+    QPU = "qpu"
+
+
+class Claim(IntEnum):
+    """What a key may be claimed to be; a higher one is stronger. `label` is the word shown."""
+
+    CLASSICAL = 0
+    SIMULATION = 1
+    SAME_CHIP = 2
+    TWO_NODE = 3
+
+    @property
+    def label(self) -> str:
+        """The claim in the words that documents and tables use."""
+        return _LABELS[self]
+
+
+_LABELS = {
+    Claim.CLASSICAL: "classical (computational)",
+    Claim.SIMULATION: "simulation",
+    Claim.SAME_CHIP: "same-chip demonstration",
+    Claim.TWO_NODE: "two-node",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Origin of the shots of one job.
+
+    Attributes:
+        tier: QPU, simulator or classical.
+        claim: The most that may be claimed of anything made from these bits.
+        backend: The URI the backend was opened with.
+        provider: For example `qiskit-aer`, `cirq`, `amazon-braket`.
+        device: Device or simulator name, for example `fake_fez`.
+        kind: Ideal, noisy or QPU.
+        job_id: The vendor's or the simulator's job id.
+        program_digest: SHA-256 (hex) of the program that ran.
+        sdk: Versions of the packages that made the shots.
+        qubits: Physical qubits; empty where there are none.
+        calibration: JSON-serialisable snapshot of the calibration of the used qubits.
+        seed: Seed of the simulator if the caller gave one, else None.
+        entropy_cap_bits: Upper limit of the entropy in all shots of the job together, for
+            example 32 for a simulator that seeds itself with 32 bits; None if there is none.
+    """
+
+    tier: Tier
+    claim: Claim
+    backend: str
+    provider: str
+    device: str
+    kind: Kind
+    job_id: str
+    program_digest: str
+    sdk: Mapping[str, str]
+    qubits: tuple[int, ...] = ()
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    entropy_cap_bits: int | None = None
+
+
+def weakest(claims: tuple[Claim, ...]) -> Claim:
+    """The claim of something made from several sources: that of the weakest."""
+    if not claims:
+        raise ValueError("no claim to combine")
+    return min(claims)

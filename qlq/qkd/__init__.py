@@ -1,0 +1,1 @@
+"""Protocols and post-processing of quantum key distribution: pure functions and state machines."""
