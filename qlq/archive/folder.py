@@ -1,0 +1,119 @@
+"""A session as a folder of files, written whole or not at all.
+
+    session.json      everything public: parameters, result, backend, digests of all files
+    transcript.bin    all messages of the parties, in order
+    secrets/          seeds, raw bits and one-time tag keys, mode 0600; absent after an abort
+
+Delete `secrets/` before giving an archive away: what remains still verifies at the public level.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from qlq.crypto import digest
+from qlq.errors import ArchiveInvalid, ConfigError
+from qlq.qkd.duties import Party, Transcript
+
+SCHEMA = "qlq.qkd.archive/1"
+MANIFEST = "session.json"
+TRANSCRIPT = "transcript.bin"
+SECRETS = "secrets"
+TRANSCRIPT_VERSION = b"\x01"
+_ENTRY = struct.Struct("<BQ")
+_SENDERS = (Party.ALICE, Party.BOB)
+
+
+def canonical_json(document: Mapping[str, Any]) -> bytes:
+    """The one byte form of a document: sorted keys, two spaces, ASCII, a final newline."""
+    text = json.dumps(document, sort_keys=True, indent=2, ensure_ascii=True, allow_nan=False)
+    return text.encode("ascii") + b"\n"
+
+
+def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with `digest`: SHA-256 of its canonical bytes without that field."""
+    bare = {name: value for name, value in document.items() if name != "digest"}
+    return {**bare, "digest": digest.sha256(canonical_json(bare)).hex()}
+
+
+def pack_transcript(transcript: Transcript) -> bytes:
+    """A version byte, then sender, length and bytes of each message."""
+    parts = [TRANSCRIPT_VERSION]
+    for sender, data in transcript.entries:
+        parts += [_ENTRY.pack(_SENDERS.index(sender), len(data)), data]
+    return b"".join(parts)
+
+
+def unpack_transcript(data: bytes) -> Transcript:
+    """The transcript in these bytes; raises ArchiveInvalid for anything else."""
+    if data[:1] != TRANSCRIPT_VERSION:
+        raise ArchiveInvalid(f"{TRANSCRIPT}: unknown version {data[:1].hex() or 'none'}")
+    entries, at = [], 1
+    while at < len(data):
+        if at + _ENTRY.size > len(data):
+            raise ArchiveInvalid(f"{TRANSCRIPT}: cut off at byte {at}")
+        sender, length = _ENTRY.unpack_from(data, at)
+        at += _ENTRY.size
+        if sender >= len(_SENDERS) or length > len(data) - at:
+            raise ArchiveInvalid(f"{TRANSCRIPT}: no message at byte {at}")
+        entries.append((_SENDERS[sender], data[at : at + length]))
+        at += length
+    return Transcript(tuple(entries))
+
+
+def check_free(folder: Path) -> None:
+    """Raise ConfigError unless an archive can be written at this path."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{folder} exists and is not an empty folder: name another one")
+    parent = folder.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise ConfigError(f"cannot write in {parent}: name a folder that you may write in")
+
+
+def write(
+    folder: Path, *, public: Mapping[str, bytes], secret: Mapping[str, bytes], manifest: Mapping[str, Any]
+) -> None:
+    """Write an archive; the folder appears complete or not at all.
+
+    Args:
+        folder: Where the archive goes; it must not exist, or be empty.
+        public: Contents by file name.
+        secret: Contents by file name below `secrets/`.
+        manifest: `session.json` without `files` and `digest`, which are added here.
+
+    Raises:
+        ConfigError: The folder cannot be written.
+    """
+    check_free(folder)
+    contents = dict(public) | {f"{SECRETS}/{name}": data for name, data in secret.items()}
+    files = {name: digest.sha256(data).hex() for name, data in contents.items()}
+    document = canonical_json(sealed({**manifest, "schema": SCHEMA, "files": files}))
+    draft = folder.absolute().with_name(f".{folder.name}.part-{os.getpid()}")
+    try:
+        draft.mkdir(parents=True)
+        for name, data in {**contents, MANIFEST: document}.items():
+            _write_file(draft / name, data, mode=0o600 if name in files and name.startswith(SECRETS) else 0o644)
+        if folder.exists():
+            folder.rmdir()
+        draft.rename(folder)
+    except OSError as error:
+        raise ConfigError(f"cannot write the archive {folder}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _write_file(path: Path, data: bytes, *, mode: int) -> None:
+    """Create the file with its final mode before the first byte is in it, and sync it."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,325 @@
+"""One QKD session with both parties in this process, from a backend's shots to stored keys.
+
+The order is: commit, transmit, post-process, confirm, archive, store. What decides anything
+lives in `qkd`; this module fetches, hands over and puts away.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qlq.archive import document, folder, session
+from qlq.backends import driver
+from qlq.backends.port import Backend, DeviceInfo
+from qlq.circuit import Plan
+from qlq.crypto import digest, stream
+from qlq.errors import InvariantBroken
+from qlq.keys import SecretKey
+from qlq.node.parties import Pair
+from qlq.provenance import Provenance
+from qlq.qkd import bb84, e91, link, record, worth
+from qlq.qkd.conversation import (
+    Ending,
+    LinkOutcomes,
+    LinkUse,
+    TagKeyWish,
+    converse,
+)
+from qlq.qkd.duties import Party, TagKey
+from qlq.qkd.eve import InterceptResend
+from qlq.qkd.parameters import Parameters, Protocol
+from qlq.qkd.settings import SEED_BYTES
+from qlq.shots import Shots
+
+TIMEOUT_S = 24 * 3600.0
+"""A queue of a rented device may take a day; local simulators never come near."""
+
+QBER_MAX_FLOOR = 0.015
+QBER_MAX_CEILING = 0.045
+"""Range of the tolerance that is chosen without `--qber-max`. Below 1.5 % the finite sample
+decides; above 4.5 % Cascade with both directions charged leaves next to nothing."""
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Seeds:
+    """Where every choice of a session comes from.
+
+    Attributes:
+        alice: 32 secret bytes.
+        bob: 32 secret bytes, independent of Alice's.
+        simulation: Seed of Eve's choices.
+        order: Seed of the public shuffle of rows.
+        backend: Seed of the simulator, None to let it seed itself.
+        is_reproducible: Whether all of them follow from a number that somebody typed.
+    """
+
+    alice: bytes = field(repr=False)
+    bob: bytes = field(repr=False)
+    simulation: int
+    order: int
+    backend: int | None
+    is_reproducible: bool
+
+    @classmethod
+    def from_system(cls) -> Seeds:
+        """Fresh operating-system entropy for each of them."""
+        return cls(
+            alice=os.urandom(SEED_BYTES),
+            bob=os.urandom(SEED_BYTES),
+            simulation=int.from_bytes(os.urandom(8)),
+            order=int.from_bytes(os.urandom(4)),
+            backend=None,
+            is_reproducible=False,
+        )
+
+    @classmethod
+    def from_number(cls, number: int) -> Seeds:
+        """All from one number, for tests and demonstrations; such keys are never stored."""
+        root = digest.sha256(f"qlq session {number}".encode())
+        parts = [stream.expand(root, label=name, length=32) for name in ("alice", "bob", "rest")]
+        return cls(
+            alice=parts[0],
+            bob=parts[1],
+            simulation=int.from_bytes(parts[2][:8]),
+            order=int.from_bytes(parts[2][8:12]),
+            backend=int.from_bytes(parts[2][12:15]),
+            is_reproducible=True,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Session:
+    """A finished session.
+
+    Attributes:
+        document: The `qlq.qkd.run/1` document.
+        alice_key: What Alice may use; None after an abort.
+        bob_key: What Bob may use.
+        abort: The reason without a key, None after a good end.
+    """
+
+    document: dict[str, Any]
+    alice_key: SecretKey | None = field(repr=False)
+    bob_key: SecretKey | None = field(repr=False)
+    ending: Ending = field(repr=False)
+
+
+@dataclass(slots=True)
+class _Run:
+    """What a session gathers while it runs."""
+
+    shots: list[Shots] = field(default_factory=list)
+    outcomes: LinkOutcomes | None = None
+    tag_keys: dict[Party, TagKey] = field(default_factory=dict)
+    backend_s: float = 0.0
+
+
+def default_qber_max(info: DeviceInfo, protocol: Protocol) -> float:
+    """The tolerance for this device, from its calibration: half as much again and 0.5 %."""
+    predicted = (
+        info.predicted_qber_bb84 if protocol is Protocol.BB84 else info.predicted_qber_e91
+    )
+    wanted = 1.5 * (predicted or 0.0) + 0.005
+    return round(min(QBER_MAX_CEILING, max(QBER_MAX_FLOOR, wanted)), 4)
+
+
+def run(
+    parameters: Parameters,
+    backend: Backend,
+    pair: Pair,
+    *,
+    seeds: Seeds,
+    attack: InterceptResend | None = None,
+    attack_text: str | None = None,
+    archive: Path | None = None,
+    progress: Progress | None = None,
+) -> Session:
+    """Run a session to its end; a protocol abort is a result, not an exception.
+
+    Args:
+        parameters: What both parties commit to.
+        backend: Makes the shots.
+        pair: Both parties' key stores and authentication pools.
+        seeds: Where every choice comes from.
+        attack: Eve in the link, None for an empty one.
+        attack_text: The attack as the operator wrote it.
+        archive: Folder to write, None for no archive.
+        progress: Is told in words what happens.
+
+    Raises:
+        BackendError: No shots; nothing was stored.
+        ConfigError: The archive cannot be written; found out before the first pulse.
+        KeysExhausted: The authentication pool is empty.
+    """
+    started = time.perf_counter()
+    if archive is not None:
+        folder.check_free(archive)
+    tell = progress or (lambda _text: None)
+    gathered = _Run()
+    ending = _conduct(parameters, backend, pair, seeds, attack, gathered, tell)
+    tell("writing the result")
+    return _finish(
+        parameters,
+        pair,
+        seeds=seeds,
+        gathered=gathered,
+        ending=ending,
+        attack_text=attack_text,
+        archive=archive,
+        started=started,
+    )
+
+
+def _conduct(
+    parameters: Parameters,
+    backend: Backend,
+    pair: Pair,
+    seeds: Seeds,
+    attack: InterceptResend | None,
+    gathered: _Run,
+    tell: Progress,
+) -> Ending:
+    """Answer every wish of the conversation until it ends."""
+    talk = converse(parameters, alice_seed=seeds.alice, bob_seed=seeds.bob)
+    try:
+        wish = next(talk)
+        while True:
+            if isinstance(wish, LinkUse):
+                tell(f"{parameters.pulses} pulses on {backend.name}")
+                gathered.outcomes = _use_link(
+                    parameters, backend, wish, seeds=seeds, attack=attack, gathered=gathered
+                )
+                tell("post-processing")
+                wish = talk.send(gathered.outcomes)
+            elif isinstance(wish, TagKeyWish):
+                taken = pair.take_tag_key(wish.party, wish.wanted)
+                gathered.tag_keys[wish.wanted.sender] = taken
+                wish = talk.send(taken)
+    except StopIteration as stop:
+        ending: Ending = stop.value
+        return ending
+
+
+def _use_link(
+    parameters: Parameters,
+    backend: Backend,
+    wish: LinkUse,
+    *,
+    seeds: Seeds,
+    attack: InterceptResend | None,
+    gathered: _Run,
+) -> LinkOutcomes:
+    order_rng = np.random.default_rng(seeds.order)
+    which = bb84 if parameters.protocol is Protocol.BB84 else e91
+    sending: Generator[Plan, Shots, link.Delivery]
+    if attack is None:
+        sending = link.transmit(
+            which.arrangement(),
+            wish.alice_inputs,
+            wish.bob_inputs,
+            blocks=min(parameters.blocks, parameters.pulses),
+            order_rng=order_rng,
+        )
+    else:
+        sending = link.transmit_with_eve(
+            which.arrangement(),
+            wish.alice_inputs,
+            wish.bob_inputs,
+            blocks=min(parameters.blocks, parameters.pulses),
+            order_rng=order_rng,
+            attack=attack,
+            sim_rng=np.random.default_rng(seeds.simulation),
+        )
+    delivery = _run_jobs(sending, backend, seeds=seeds, gathered=gathered)
+    return LinkOutcomes(delivery.alice_bits, delivery.bob_bits)
+
+
+def _run_jobs(
+    sending: Generator[Plan, Shots, link.Delivery],
+    backend: Backend,
+    *,
+    seeds: Seeds,
+    gathered: _Run,
+) -> link.Delivery:
+    """Run each plan that the link yields; qubits chosen for the first serve all."""
+    started = time.perf_counter()
+    try:
+        plan = next(sending)
+        while True:
+            seed = None if seeds.backend is None else seeds.backend + len(gathered.shots)
+            seeded = Plan(plan.program, plan.bindings, plan.shots, seed=seed)
+            shots = driver.run(backend, seeded, timeout_s=TIMEOUT_S)
+            gathered.shots.append(shots)
+            plan = sending.send(shots)
+    except StopIteration as stop:
+        gathered.backend_s += time.perf_counter() - started
+        delivery: link.Delivery = stop.value
+        return delivery
+
+
+def _finish(
+    parameters: Parameters,
+    pair: Pair,
+    *,
+    seeds: Seeds,
+    gathered: _Run,
+    ending: Ending,
+    attack_text: str | None,
+    archive: Path | None,
+    started: float,
+) -> Session:
+    """Build the document, write the archive, then store the keys."""
+    found = record.read(parameters, ending.transcript)
+    keys = None
+    key_id = None
+    reserved = 0
+    if ending.abort is None:
+        keys = _secret_keys(parameters, ending, gathered, found, seeds, pair)
+        key_id, reserved = keys[Party.ALICE].key_id, pair.reserve_bits(parameters.secret_bits)
+    outcome = document.Outcome(
+        provenances=tuple(shots.provenance for shots in gathered.shots),
+        order_seed=seeds.order,
+        eps_earlier=pair.eps_earlier,
+        bootstrap_bits=pair.bootstrap_bits_used,
+        reserved_bits=reserved,
+        key_id=key_id,
+        reproducible=seeds.is_reproducible,
+        abort=_abort(ending),
+        eve=attack_text,
+    )
+    result = document.build(parameters, found, outcome)
+    if archive is not None:
+        session.write(
+            archive,
+            parameters=parameters,
+            result=result,
+            outcome=outcome,
+            ending=ending,
+            secrets=_secrets(seeds, gathered, ending),
+        )
+    if keys is not None:
+        pair.keep(keys, ending)
+    wall_s = time.perf_counter() - started
+    return Session(
+        document={
+            **result,
+            "archive": None if archive is None else str(archive),
+            "timing": {
+                "wall_s": wall_s,
+                "backend_s": gathered.backend_s,
+                "post_processing_s": wall_s - gathered.backend_s,
+            },
+        },
+        alice_key=keys[Party.ALICE] if keys else None,
+        bob_key=keys[Party.BOB] if keys else None,
+        ending=ending,
+    )
