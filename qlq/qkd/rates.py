@@ -15,7 +15,6 @@ from qlq.numerics.chsh import TSIRELSON
 from qlq.numerics.entropy import binary_entropy
 
 
-
 def bb84(qber: float) -> float:
     """1 - 2 h(Q) for Q in [0, 0.5], the same error rate in both bases.
 
