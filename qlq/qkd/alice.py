@@ -19,8 +19,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from qlq.crypto import stream
 from qlq.errors import KeyTooShort, OutOfTurn, PeerAborted, require
-from qlq.qkd import amplification, authentication, bb84, e91, estimation, messages, sifting, verification
+from qlq.qkd import (
+    amplification,
+    authentication,
+    bb84,
+    estimation,
+    messages,
+    sifting,
+    verification,
+)
 from qlq.qkd.duties import (
     Duty,
     Event,
@@ -168,8 +177,7 @@ def step(phase: Phase, event: Event) -> Step:
         case Sent(), Bases(settings) if not isinstance(phase, Sifted):
             return _choose_rounds(phase, settings)
         case Answering(), ParityRequest():
-            answerer, reply = phase.answerer.answer(event)
-            return _say(replace(phase, answerer=answerer), reply)
+            return _say(phase, phase.answerer.answer(event))
         case Answering(), ReconciliationDone():
             return _verify(phase)
         case Verifying(), Verified():
@@ -258,7 +266,7 @@ def _start_reconciliation(phase: Sifted, packed: bytes) -> Step:
             f"{parameters.pulses} pulses leave no secret bit at a tolerated QBER of "
             f"{parameters.qber_max:.2%}: send more pulses, or lower the tolerance"
         )
-    seed = draw_seed_bits(phase.seed, label="cascade", count=8 * CASCADE_SEED_BYTES)
+    seed = stream.expand(phase.seed, label="cascade", length=CASCADE_SEED_BYTES)
     key = phase.bits[phase.roles == sifting.Role.KEY]
     answerer = Answerer.start(parameters, key, seed=seed, qber=found.key.rate)
     return _say(Answering(*_base(phase), answerer), ReconciliationStart(seed))
@@ -266,24 +274,19 @@ def _start_reconciliation(phase: Sifted, packed: bytes) -> Step:
 
 def _verify(phase: Answering) -> Step:
     parameters, key = phase.parameters, phase.answerer.key
-    seed = draw_seed_bits(
-        phase.seed,
-        label="verification",
-        count=verification.seed_bits(key_bits=key.size, tag_bits=parameters.tag_bits),
-    )
+    count = verification.seed_length_bits(key_bits=key.size, tag_bits=parameters.tag_bits)
+    seed = draw_seed_bits(phase.seed, label="verification", count=count)
     tag = verification.tag(key, seed=seed, tag_bits=parameters.tag_bits)
-    return _say(Verifying(*_base(phase), key), Verification(seed=seed, tag=tag))
+    message = Verification(seed=messages.pack(seed), tag=messages.pack(tag))
+    return _say(Verifying(*_base(phase), key), message)
 
 
 def _amplify(phase: Verifying) -> Step:
     length = phase.parameters.secret_bits
-    seed = draw_seed_bits(
-        phase.seed,
-        label="amplification",
-        count=amplification.seed_bits(key_bits=phase.key.size, length_bits=length),
-    )
+    count = amplification.seed_length_bits(key_bits=phase.key.size, length_bits=length)
+    seed = draw_seed_bits(phase.seed, label="amplification", count=count)
     secret = amplification.amplify(phase.key, seed=seed, length_bits=length)
-    return _say(Amplified(*_base(phase), secret), Amplification(seed))
+    return _say(Amplified(*_base(phase), secret), Amplification(messages.pack(seed)))
 
 
 def _check_tag(phase: Checking, taken: TagKey) -> Step:

@@ -164,13 +164,12 @@ def step(phase: Phase, event: Event) -> Step:
         case Disclosed(), ReconciliationStart(seed):
             return _start_correction(phase, seed)
         case Correcting(), ParityReply():
-            return _ask(replace(phase, asker=phase.asker.absorb(event)))
+            phase.asker.absorb(event)
+            return _ask(phase)
         case Correcting(), Verification():
             return _verify(phase, event)
         case Agreed(), Amplification(seed):
-            length = phase.parameters.secret_bits
-            secret = amplification.amplify(phase.key, seed=seed, length_bits=length)
-            return Tagging(*_base(phase), secret), [], [TakeTagKey(Party.BOB, None)]
+            return _amplify(phase, seed)
         case Tagging(), TagKey(offset_bits, key):
             tag = authentication.tag(phase.transcript, key=key)
             pending = Pending(*_base(phase), phase.secret)
@@ -262,19 +261,28 @@ def _start_correction(phase: Disclosed, seed: bytes) -> Step:
 
 def _ask(phase: Correcting) -> Step:
     asker, request = phase.asker.ask()
-    message = request or ReconciliationDone(corrected_bits=asker.corrected_count)
+    message = request or ReconciliationDone(corrected_bits=asker.corrector.corrections)
     return _say(replace(phase, asker=asker), message)
 
 
 def _verify(phase: Correcting, message: Verification) -> Step:
-    require(phase.asker.is_done, "verification before the end of reconciliation")
+    require(phase.asker.open_count == 0, "verification before the end of reconciliation")
+    key, tag_bits = phase.asker.corrector.corrected, phase.parameters.tag_bits
+    count = verification.seed_length_bits(key_bits=key.size, tag_bits=tag_bits)
     verification.verify(
-        phase.asker.corrected,
-        seed=message.seed,
-        tag=message.tag,
-        tag_bits=phase.parameters.tag_bits,
+        key,
+        seed=messages.unpack(message.seed, count=count),
+        received=messages.unpack(message.tag, count=tag_bits),
     )
-    return _say(Agreed(*_base(phase), phase.asker.corrected), Verified())
+    return _say(Agreed(*_base(phase), key), Verified())
+
+
+def _amplify(phase: Agreed, packed: bytes) -> Step:
+    length = phase.parameters.secret_bits
+    count = amplification.seed_length_bits(key_bits=phase.key.size, length_bits=length)
+    seed = messages.unpack(packed, count=count)
+    secret = amplification.amplify(phase.key, seed=seed, length_bits=length)
+    return Tagging(*_base(phase), secret), [], [TakeTagKey(Party.BOB, None)]
 
 
 def _confirm(phase: Checking, taken: TagKey) -> Step:

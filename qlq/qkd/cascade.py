@@ -5,11 +5,11 @@
     absorb(parities)               <-
     ... until next_request() is None, then `corrected`
 
-One request carries all questions that are open at that time, with Bob's own parities of the same
-ranges. Both parties' parities are public and both are charged: Bob's requests depend on where
-the errors are. Source: Tupkary and Luetkenhaus, arXiv 2307.00576.
+One request carries all questions that are open at that time, with Bob's own parities of the
+same ranges. Both parties' parities are public and both are charged: Bob's requests depend on
+where the errors are. Source: Tupkary and Luetkenhaus, arXiv 2307.00576.
 
-Errors are never introduced: a bit changes only where Alice's parity of that single bit is known.
+Errors are never introduced: a bit changes only where Alice's parity of that bit is known.
 So each bit changes at most once, no parity is asked for twice, and every run ends.
 
 The public seed orders the bits of each pass anew; it should be drawn after the keys are fixed.
@@ -90,8 +90,8 @@ def block_sizes(variant: Variant, *, qber: float, bits: int) -> Schedule:
     """The passes for a key of this length and an estimated error rate.
 
     Original: ceil(.73/Q), doubling, 4 passes. BICONF: ceil(.92/Q), 3 times that, then random
-    halves until 10 in a row are free of errors. Yanetal: ceil(.80/Q), 5 times that, then halves,
-    10 passes. No block is longer than half the key, halves no longer than
+    halves until 10 in a row are free of errors. Yanetal: ceil(.80/Q), 5 times that, then
+    halves, 10 passes. No block is longer than half the key, halves no longer than
     `LATE_BLOCK_BITS_MAX`. A rule whose last pass still found errors gets further passes of
     halves until one finds none.
 
@@ -123,7 +123,7 @@ def block_sizes(variant: Variant, *, qber: float, bits: int) -> Schedule:
 
 
 def efficiency(*, parities: int, bits: int, qber: float) -> float:
-    """f = parities of Alice / (n h(Q)); infinite for an error rate of 0 or 1.
+    """Return f = Alice's parities / (n h(Q)); infinite for an error rate of 0 or 1.
 
     Bob's parities are not counted, as in published tables; the charge against the key counts
     them. 1 is the Shannon limit.

@@ -1,8 +1,8 @@
 """Secret key lengths that pay for a finite sample: closed forms of two theorems.
 
-The symmetric bound holds for uniform bases and a random sample of all sifted rounds; the biased
-bound for key and test rounds in different bases, both counts fixed beforehand. Using the one for
-the other is insecure. All logarithms of lengths are base 2.
+The symmetric bound holds for uniform bases and a random sample of all sifted rounds; the
+biased bound for key and test rounds in different bases, both counts fixed beforehand. Using the
+one for the other is insecure. All logarithms of lengths are base 2.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _GOLDEN_STEPS = 90
 """Shrinks the interval by 0.618^90 = 2e-19: below the resolution of a float."""
 
 
-def secret_length_bits_biased(
+def secret_length_bits_biased(  # noqa: PLR0913 - the letters of the formula
     *, n: int, k: int, q_tol: float, leak_bits: int, tag_bits: int, eps_sec: float
 ) -> int:
     """Secret bits when key rounds and test rounds lie in different bases; 0 where none are.
@@ -47,10 +47,10 @@ def secret_length_bits_biased(
     return max(0, math.floor(length))
 
 
-def biased_length_unclipped(
+def biased_length_unclipped(  # noqa: PLR0913 - the letters of the formula
     *, n: int, k: int, q_tol: float, leak_bits: int, tag_bits: int, eps_sec: float
 ) -> float:
-    """`secret_length_bits_biased` before rounding down and clipping: what an optimiser needs."""
+    """`secret_length_bits_biased` before rounding down and clipping, for optimisers."""
     _check(key=n, test=k, q_tol=q_tol, leak_bits=leak_bits, tag_bits=tag_bits, eps_sec=eps_sec)
     mu = deviation_biased(n=n, k=k, eps_sec=eps_sec)
     smoothing = 1.0 - 2.0 * math.log2(eps_sec)
@@ -67,7 +67,7 @@ def deviation_biased(*, n: int, k: int, eps_sec: float) -> float:
     return serfling_deviation(rest=n, sample=k, ln_failure=2.0 * math.log(eps_sec / 4.0))
 
 
-def secret_length_bits_symmetric(
+def secret_length_bits_symmetric(  # noqa: PLR0913 - the letters of the formula
     *, m: int, k: int, q_tol: float, leak_bits: int, tag_bits: int, eps_sec: float
 ) -> int:
     """Secret bits when the test rounds are a random sample of all rounds; 0 where none are.
@@ -93,7 +93,7 @@ def secret_length_bits_symmetric(
     return max(0, math.floor(length))
 
 
-def symmetric_length_unclipped(
+def symmetric_length_unclipped(  # noqa: PLR0913 - the letters of the formula
     *, m: int, k: int, q_tol: float, leak_bits: int, tag_bits: int, eps_sec: float
 ) -> float:
     """`secret_length_bits_symmetric` before rounding down and clipping.
@@ -126,7 +126,7 @@ def eps_pe(*, m: int, k: int, slack: float) -> float:
     return 2.0 * math.exp(-_exponent(m=m, k=k) * slack**2)
 
 
-def log2_eps_pa(
+def log2_eps_pa(  # noqa: PLR0913 - the letters of the formula
     *, n: int, q_tol: float, slack: float, leak_bits: int, tag_bits: int, length_bits: int
 ) -> float:
     """Binary logarithm of the amplification epsilon; a logarithm, as 2^x overflows.
@@ -137,7 +137,7 @@ def log2_eps_pa(
     return excess / 2.0 - 1.0
 
 
-def eps_pa(
+def eps_pa(  # noqa: PLR0913 - the letters of the formula
     *, n: int, q_tol: float, slack: float, leak_bits: int, tag_bits: int, length_bits: int
 ) -> float:
     """Amplification epsilon; infinite where it exceeds the largest float."""
@@ -152,7 +152,7 @@ def eps_pa(
     return 2.0**exponent if exponent < 1024.0 else math.inf  # noqa: PLR2004
 
 
-def eps_sec_symmetric(
+def eps_sec_symmetric(  # noqa: PLR0913 - the letters of the formula
     *, m: int, k: int, q_tol: float, leak_bits: int, tag_bits: int, length_bits: int
 ) -> tuple[float, float]:
     """Least secrecy epsilon of a key of this length, and the slack v that reaches it.
@@ -178,7 +178,7 @@ def eps_sec_symmetric(
     return math.exp(min(ln_sum(slack), 700.0)), slack
 
 
-def _check(
+def _check(  # noqa: PLR0913 - the letters of the formula
     *, key: int, test: int, q_tol: float, leak_bits: int, tag_bits: int, eps_sec: float
 ) -> None:
     if key < 1 or test < 1:
@@ -192,12 +192,12 @@ def _check(
 
 
 def _key_entropy(n: int, phase_error: float) -> float:
-    """n (1 - h(phase error)), where an error rate of one half or more leaves nothing."""
+    """Return n (1 - h(phase error)), where an error rate of one half or more leaves nothing."""
     return n * (1.0 - binary_entropy(min(phase_error, 0.5)))
 
 
 def _exponent(*, m: int, k: int) -> float:
-    """n k^2 / (m (k + 1)): the factor of -v^2 in eps_pe."""
+    """Return n k^2 / (m (k + 1)): the factor of -v^2 in eps_pe."""
     return (m - k) * k / m * k / (k + 1)
 
 

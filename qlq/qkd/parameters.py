@@ -32,8 +32,12 @@ of Cascade reach f = 1.19 (original) at 10^4 bits; the rest covers the spread of
 CHSH_ROUNDS_MIN = 300
 """Expected rounds of each of the four CHSH pairs: sigma(S) <= 0.09, so that S = 2.4 passes."""
 
-PULSES_MAX = 50_000_000
-"""Bound on the pulses of one session: above it the message sizes pass 50 MB."""
+PULSES_MAX = 2_000_000
+"""Bound on the pulses of one session: the longest key that is reconciled as one frame."""
+
+
+BIASED_THEOREM = "Tomamichel, Lim, Gisin, Renner, Nat. Commun. 3, 634 (2012)"
+SYMMETRIC_THEOREM = "Tomamichel, Leverrier, Quantum 1, 14 (2017)"
 
 
 class Protocol(StrEnum):
@@ -110,7 +114,7 @@ class Parameters(msgspec.Struct, frozen=True, array_like=True, tag="parameters")
     @property
     def theorem(self) -> str:
         """Name and source of the bound that gives `secret_bits`."""
-        return finite_key.SYMMETRIC if self.is_symmetric else finite_key.BIASED
+        return SYMMETRIC_THEOREM if self.is_symmetric else BIASED_THEOREM
 
     @property
     def is_symmetric(self) -> bool:
@@ -145,7 +149,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
     Attributes:
         protocol: BB84 or E91.
-        pulses: Signals or pairs to send, 1 to 50 million.
+        pulses: Signals or pairs to send, 1 to 2 million.
         sampling: Biased unless asked otherwise; E91 is always biased.
         reconciliation: Block rule of Cascade.
         qber_max: Tolerated error rate in each basis, in (0, 0.5).
@@ -320,7 +324,7 @@ def _chsh_rounds(parameters: Parameters) -> float:
 def least_pulses(wanted: Wanted) -> int | None:
     """The least number of pulses that gives a secret bit at this tolerance, within 0.1 %.
 
-    None where not even 50 million pulses do.
+    None where not even 2 million pulses do.
     """
     low, high = 1, PULSES_MAX
     if not commit(msgspec.structs.replace(wanted, pulses=high)).secret_bits:

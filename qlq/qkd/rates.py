@@ -54,7 +54,7 @@ def device_independent(*, qber: float, s: float) -> float:
         Acin, Brunner, Gisin, Massar, Pironio and Scarani, Phys. Rev. Lett. 98, 230501 (2007).
     """
     _check_qber(qber)
-    if not 2.0 <= s <= TSIRELSON:
+    if not 2.0 <= s <= TSIRELSON:  # noqa: PLR2004 - the classical bound
         raise ValueError(f"CHSH value outside [2, 2 sqrt 2]: {s}")
     eve = (1.0 + math.sqrt(max(0.0, (s / 2.0) ** 2 - 1.0))) / 2.0
     return 1.0 - binary_entropy(qber) - binary_entropy(min(eve, 1.0))
@@ -76,7 +76,7 @@ def werner_qber(visibility: float) -> float:
 
 
 def intercept_resend_qber(share: float) -> float:
-    """p / 4: error rate of BB84 when a share p in [0, 1] is intercepted in a random basis."""
+    """Error rate p / 4 of BB84 when a share p in [0, 1] is intercepted in a random basis."""
     if not 0.0 <= share <= 1.0:
         raise ValueError(f"share outside [0, 1]: {share}")
     return share / 4.0
@@ -93,7 +93,7 @@ def six_state_qber_limit() -> float:
 
 
 def device_independent_qber_limit() -> float:
-    """The error rate 7.149 % at which `device_independent` is zero for S = 2 sqrt 2 (1 - 2Q)."""
+    """The error rate 7.149 % where `device_independent` with S = 2 sqrt 2 (1 - 2Q) is zero."""
     most = (1.0 - 2.0 / TSIRELSON) / 2.0 - 1e-12
 
     def rate(qber: float) -> float:

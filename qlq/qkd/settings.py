@@ -47,13 +47,10 @@ def draw_settings(
 
 def draw_bits(seed: bytes, *, count: int) -> NDArray[np.uint8]:
     """One uniform bit for each of `count` pulses (uint8)."""
-    data = stream.expand(seed, label="bits", length=(count + 7) // 8)
+    return draw_seed_bits(seed, label="bits", count=count)
+
+
+def draw_seed_bits(seed: bytes, *, label: str, count: int) -> NDArray[np.uint8]:
+    """`count` uniform bits (uint8) of the stream with this label."""
+    data = stream.expand(seed, label=label, length=(count + 7) // 8)
     return np.unpackbits(np.frombuffer(data, dtype=np.uint8))[:count]
-
-
-def draw_seed_bits(seed: bytes, *, label: str, count: int) -> bytes:
-    """`count` uniform bits, packed, padded with zeros: the seed of a hash function."""
-    data = bytearray(stream.expand(seed, label=label, length=(count + 7) // 8))
-    if count % 8:
-        data[-1] &= 0xFF << (8 - count % 8) & 0xFF
-    return bytes(data)
