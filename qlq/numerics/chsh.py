@@ -12,7 +12,7 @@ TSIRELSON = 2.0 * math.sqrt(2.0)
 """Largest CHSH value of quantum mechanics. Source: Cirelson, Lett. Math. Phys. 4, 93 (1980)."""
 
 TSIRELSON_SIGMAS = 4.0
-"""S beyond Tsirelson's bound by this many standard errors is no statistics (3e-5, one-sided)."""
+"""S beyond Tsirelson's bound by so many standard errors is no statistics (3e-5, one-sided)."""
 
 PERMUTATIONS = 999
 """Relabellings of the randomisation test; the least p-value is 1 / (1 + this)."""
@@ -34,8 +34,10 @@ class ChshValue:
 
     @property
     def exceeds_tsirelson(self) -> bool:
-        """Whether S is above 2 sqrt 2 by more than four standard errors: signalling, mitigated
-        or wrong data. Such a value is flagged, never clipped."""
+        """Whether S is above 2 sqrt 2 by more than four standard errors.
+
+        Such a value means signalling, mitigated or wrong data; it is flagged, never clipped.
+        """
         return self.s - TSIRELSON > TSIRELSON_SIGMAS * self.sigma
 
     def violates(self, *, sigmas: float) -> bool:
@@ -114,10 +116,10 @@ class NoSignalling:
 
     Attributes:
         p_value: Share of relabellings with at least the observed standardised shift, in (0, 1].
-            One setting pair a row repeated in time is not exchangeable on a drifting device: a
-            small p then means drift or signalling, not signalling alone.
-        max_marginal_shift: Largest difference of a party's probability of 1 between two settings
-            of the other party, in [0, 1].
+            Rows that follow each other are not exchangeable on a drifting device: a small p
+            then means drift or signalling, not signalling alone.
+        max_marginal_shift: Largest difference of a party's probability of 1 between two of
+            the other party's settings, in [0, 1].
         sigma: Standard error of that difference.
     """
 

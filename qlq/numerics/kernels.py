@@ -10,7 +10,7 @@ import numba
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def kernel(signature: str | Any) -> Callable[[Function], Function]:  # noqa: ANN401
+def kernel(signature: Any) -> Callable[[Function], Function]:
     """A decorator that compiles a module-level function for one explicit signature.
 
     The machine code is cached beside the source, or in the user's cache folder. Where neither
@@ -26,9 +26,9 @@ def kernel(signature: str | Any) -> Callable[[Function], Function]:  # noqa: ANN
     """
 
     def decorate(function: Function) -> Function:
-        options = {"nogil": True, "error_model": "numpy"}
+        options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
         try:
-            compiled = numba.njit(signature, cache=True, **options)(function)
+            compiled: Any = numba.njit(signature, cache=True, **options)(function)
         except RuntimeError as error:
             if "no locator available" not in str(error):
                 raise

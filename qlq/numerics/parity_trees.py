@@ -75,7 +75,7 @@ class Forest(NamedTuple):
 
 _I32, _I64 = types.int32, types.int64
 _U8, _U64 = types.uint8, types.uint64
-FOREST = types.NamedTuple(
+FOREST = types.NamedTuple(  # type: ignore[no-untyped-call]
     (
         _I32[:, ::1],
         _I32[:, ::1],
@@ -98,6 +98,7 @@ FOREST = types.NamedTuple(
 )
 _BITS = types.Array(_U8, 1, "C", readonly=True)
 _WORDS = _U64[::1]
+_PAIR = types.UniTuple(_I64, 2)  # type: ignore[no-untyped-call]
 
 
 def plant(bits: NDArray[np.uint8], sizes: tuple[int, ...]) -> Forest:
@@ -158,7 +159,7 @@ def open_pass(forest: Forest, slot: int, number: int, seed: np.uint64) -> int:
         forest.asked[START, block] = block * size
         forest.asked[SPLIT, block] = min(block * size + size, count)
         forest.asked[STOP, block] = 0
-    return questions
+    return int(questions)
 
 
 @kernel(types.uint64(types.int64, types.int64, types.int64))
@@ -293,7 +294,7 @@ def _flip(forest: Forest, bit: int) -> None:
                 start = split
 
 
-@kernel(types.Tuple((types.int64, types.int64))(FOREST, types.int64, types.int64))
+@kernel(_PAIR(FOREST, types.int64, types.int64))
 def _search(forest: Forest, block: int, questions: int) -> tuple[int, int]:
     """Descend all odd nodes of a block.
 
@@ -317,7 +318,7 @@ def _search(forest: Forest, block: int, questions: int) -> tuple[int, int]:
                 return start, before
             continue
         split = start + (stop - start) // 2
-        left = np.int64(forest.edges[slot, split])
+        left = int(forest.edges[slot, split])
         if left == UNKNOWN:
             if not odd:
                 continue

@@ -10,7 +10,7 @@ same ranges. Both parties' parities are public and both are charged: Bob's reque
 where the errors are. Source: Tupkary and Luetkenhaus, arXiv 2307.00576.
 
 Errors are never introduced: a bit changes only where Alice's parity of that bit is known.
-So each bit changes at most once, no parity is asked for twice, and every run ends.
+So each bit changes at most once, no range is asked for twice, and every run ends.
 
 The public seed orders the bits of each pass anew; it should be drawn after the keys are fixed.
 """
