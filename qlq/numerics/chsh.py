@@ -32,17 +32,13 @@ class ChshValue:
     s: float
     sigma: float
 
-    @property
-    def exceeds_tsirelson(self) -> bool:
-        """Whether S is above 2 sqrt 2 by more than four standard errors.
 
-        Such a value means signalling, mitigated or wrong data; it is flagged, never clipped.
-        """
-        return self.s - TSIRELSON > TSIRELSON_SIGMAS * self.sigma
+def exceeds_tsirelson(value: ChshValue) -> bool:
+    """Whether S is above 2 sqrt 2 by more than four standard errors.
 
-    def violates(self, *, sigmas: float) -> bool:
-        """Whether S exceeds the classical bound 2 by more than this many standard errors."""
-        return self.s - sigmas * self.sigma > 2.0  # noqa: PLR2004 - the classical bound
+    Such a value means signalling, mitigated or wrong data; it is flagged, never clipped.
+    """
+    return value.s - TSIRELSON > TSIRELSON_SIGMAS * value.sigma
 
 
 def chsh_value(counts: NDArray[np.int64]) -> ChshValue:
