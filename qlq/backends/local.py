@@ -1,0 +1,230 @@
+"""Jobs of simulators in this process: the same submit, status, fetch flow as a remote device.
+
+One worker thread runs one job after the other. Cancelling takes effect between two pieces of a
+job; an adapter yields a piece at least for each row or bounded group of rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlq.backends.port import FREE, Cost, DeviceInfo, Handle, Limits, Status
+from qlq.circuit import Plan
+from qlq.errors import BackendError, BackendUnavailable, CircuitRejected, JobFailed
+from qlq.provenance import Provenance
+from qlq.shots import Shots
+
+JOBS_KEPT_MAX = 16
+"""Ended jobs whose shots stay fetchable; the oldest ones go first."""
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """One job; `lock` of the backend guards `status`, `bits` and `error`."""
+
+    plan: Plan
+    entropy: np.random.SeedSequence
+    status: Status = Status.QUEUED
+    bits: NDArray[np.uint8] | None = None
+    error: BackendError | None = None
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+class LocalBackend(ABC):
+    """A simulator in this process. Subclasses say how a plan becomes bits.
+
+    Args:
+        name: Canonical URI.
+        limits: What one job may ask for.
+        seed_bits: Entropy a job draws from the operating system when the plan has no seed; the
+            shots of the job hold no more than that.
+    """
+
+    def __init__(self, *, name: str, limits: Limits, seed_bits: int) -> None:
+        """Start with no job and no thread; the thread starts with the first job."""
+        self._name = name
+        self._limits = limits
+        self._seed_bits = seed_bits
+        self._jobs: dict[str, _Job] = {}
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"qlq-{name}")
+        self._closed = False
+
+    @property
+    def name(self) -> str:
+        """The URI the backend was opened with, in canonical form."""
+        return self._name
+
+    @property
+    def limits(self) -> Limits:
+        """What one job may ask for."""
+        return self._limits
+
+    @abstractmethod
+    def describe(self) -> DeviceInfo:
+        """The device, its calibration and the qubits it would choose."""
+
+    @abstractmethod
+    def _prepare(self, plan: Plan) -> None:
+        """Compile what the plan needs; raises CircuitRejected before a job exists."""
+
+    @abstractmethod
+    def _pieces(
+        self, plan: Plan, entropy: np.random.SeedSequence
+    ) -> Iterator[NDArray[np.uint8]]:
+        """The bits of the plan, some rows at a time, each uint8 (rows, shots, bits)."""
+
+    @abstractmethod
+    def _provenance(self, plan: Plan, job_id: str, cap_bits: int) -> Provenance:
+        """Origin of the shots of the plan."""
+
+    def estimate(self, plan: Plan) -> Cost:
+        """Nothing: the simulator runs on this machine."""
+        self._check(plan)
+        return FREE
+
+    def submit(self, plan: Plan) -> Handle:
+        """Queue the plan; the same seeded plan is the same job."""
+        self._check(plan)
+        self._prepare(plan)
+        seeded = plan.seed is not None
+        entropy = plan.seed if plan.seed is not None else secrets.randbits(self._seed_bits)
+        identity = hashlib.sha256(f"{self._name}\n{plan.digest}".encode()).digest()
+        job_id = str(uuid.UUID(bytes=identity[:16], version=4) if seeded else uuid.uuid4())
+        with self._lock:
+            if self._closed:
+                raise BackendUnavailable(f"backend {self._name} is closed; open it again")
+            self._forget_old()
+            job = _Job(plan, np.random.SeedSequence(entropy))
+            self._jobs.pop(job_id, None)
+            self._jobs[job_id] = job
+            self._pool.submit(self._run, job)
+        return Handle(self._name, job_id, plan.digest)
+
+    def status(self, handle: Handle) -> Status:
+        """Where the job stands."""
+        with self._lock:
+            return self._job(handle).status
+
+    def fetch(self, handle: Handle, plan: Plan) -> Shots:
+        """The shots of a job that is DONE; raises JobFailed in every other case."""
+        with self._lock:
+            job = self._job(handle)
+            status, bits, error = job.status, job.bits, job.error
+        if error is not None:
+            raise error
+        if bits is None:
+            raise JobFailed(
+                f"job {handle.job_id} of {self._name} has no shots: it is {status.value}",
+                job_id=handle.job_id,
+                reason=status.value,
+            )
+        if plan.digest != handle.plan_digest or plan.digest != job.plan.digest:
+            raise ValueError(f"plan {plan.digest} is not the one of job {handle.job_id}")
+        cap_bits = 0 if plan.seed is not None else self._seed_bits
+        return Shots(bits, self._provenance(plan, handle.job_id, cap_bits))
+
+    def cancel(self, handle: Handle) -> None:
+        """End the job; a job that has ended already stays as it is."""
+        with self._lock:
+            job = self._job(handle)
+            job.cancelled.set()
+            if not job.status.is_final:
+                job.status = Status.CANCELLED
+
+    def find(self, tag: str) -> list[Handle]:
+        """Jobs whose plan carried the tag, newest first."""
+        with self._lock:
+            jobs = list(self._jobs.items())
+        return [
+            Handle(self._name, job_id, job.plan.digest)
+            for job_id, job in reversed(jobs)
+            if tag in job.plan.tags
+        ]
+
+    def close(self) -> None:
+        """Cancel what runs and end the thread; closing twice does no harm."""
+        with self._lock:
+            self._closed = True
+            for job in self._jobs.values():
+                job.cancelled.set()
+                if not job.status.is_final:
+                    job.status = Status.CANCELLED
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _check(self, plan: Plan) -> None:
+        """Refuse what is beyond the limits."""
+        rows = plan.bindings.shape[0]
+        asked = {
+            "shots a row": (plan.shots, self._limits.shots_max),
+            "shots in all": (plan.executions, self._limits.executions_max),
+            "rows": (rows, self._limits.rows_max),
+            "qubits": (plan.program.n_qubits, self._limits.qubits_max),
+        }
+        for word, (value, limit) in asked.items():
+            if value > limit:
+                raise CircuitRejected(
+                    f"{self._name} takes at most {limit} {word}, not {value}: split the plan"
+                )
+
+    def _job(self, handle: Handle) -> _Job:
+        """The job of a handle; call with the lock held."""
+        job = self._jobs.get(handle.job_id)
+        if job is None or handle.backend != self._name:
+            raise JobFailed(
+                f"{self._name} knows no job {handle.job_id}: jobs of a simulator end with the "
+                "process that started them, run the plan again",
+                job_id=handle.job_id,
+                reason="unknown job",
+            )
+        return job
+
+    def _forget_old(self) -> None:
+        """Drop the oldest ended jobs beyond the bound; call with the lock held."""
+        ended = [job_id for job_id, job in self._jobs.items() if job.status.is_final]
+        for job_id in ended[: max(0, len(ended) - JOBS_KEPT_MAX + 1)]:
+            del self._jobs[job_id]
+
+    def _run(self, job: _Job) -> None:
+        """Worker thread: run one job to its end and store what came out."""
+        with self._lock:
+            if job.status.is_final:
+                return
+            job.status = Status.RUNNING
+        try:
+            bits = self._gather(job)
+            error = None
+        except BackendError as refused:
+            bits, error = None, refused
+        except BaseException as bug:  # the caller must learn of it, a thread must not swallow it
+            bits = None
+            error = BackendError(f"simulator {self._name} failed: {type(bug).__name__}: {bug}")
+            error.__cause__ = bug
+        with self._lock:
+            if not job.status.is_final:
+                job.bits, job.error = bits, error
+                job.status = Status.FAILED if bits is None else Status.DONE
+
+    def _gather(self, job: _Job) -> NDArray[np.uint8] | None:
+        """All bits of a job in one array; None as soon as it is cancelled."""
+        shape = (job.plan.bindings.shape[0], job.plan.shots, job.plan.program.n_bits)
+        bits = np.empty(shape, dtype=np.uint8)
+        row = 0
+        for piece in self._pieces(job.plan, job.entropy):
+            if job.cancelled.is_set():
+                return None
+            bits[row : row + piece.shape[0]] = piece
+            row += piece.shape[0]
+        if row != shape[0]:
+            raise BackendError(f"simulator {self._name} returned {row} rows of {shape[0]}")
+        return bits
