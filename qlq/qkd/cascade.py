@@ -179,8 +179,9 @@ class Responder:
         require_bits(bits, "key")
         block_sizes(variant, qber=qber, bits=bits.size)
         self._bits = bits
-        self._seed = _seed_number(seed)
-        self._prefixes: list[NDArray[np.uint8]] = []
+        self._seed = np.uint64(_seed_number(seed))
+        self._prefixes = np.empty((PASSES_MAX, bits.size + 1), dtype=np.uint8)
+        self._passes = 0
         self._room = PARITIES_PER_BIT_MAX * bits.size
         self.answered_bits = 0
         self.received_bits = 0
@@ -210,30 +211,28 @@ class Responder:
         require(int(request.stops.max()) <= self._bits.size, "a range beyond the key")
         require(int(request.parities.max()) <= 1, "a parity that is neither 0 nor 1")
         last = int(request.passes.max())
-        require(last <= len(self._prefixes) and last < PASSES_MAX, f"pass {last} is not due")
-        if last == len(self._prefixes):
-            self._prefixes.append(self._prefix(last))
+        require(last <= self._passes and last < PASSES_MAX, f"pass {last} is not due")
+        if last == self._passes:
+            self._open_pass(last)
         self.answered_bits += count
         self.received_bits += count
-        return self._parities(request)
+        rows = request.passes.astype(np.int64) * self._prefixes.shape[1]
+        table = self._prefixes.reshape(-1)
+        answers: NDArray[np.uint8] = table[rows + request.stops] ^ table[rows + request.starts]
+        return answers
 
     @property
     def leak_ec_bits(self) -> int:
         """Parities of both parties on the wire."""
         return self.answered_bits + self.received_bits
 
-    def _parities(self, request: Request) -> NDArray[np.uint8]:
-        answers = np.empty(request.passes.size, dtype=np.uint8)
-        for number in np.unique(request.passes):
-            prefix, mask = self._prefixes[number], request.passes == number
-            answers[mask] = prefix[request.stops[mask]] ^ prefix[request.starts[mask]]
-        return answers
-
-    def _prefix(self, number: int) -> NDArray[np.uint8]:
-        prefix = np.zeros(self._bits.size + 1, dtype=np.uint8)
+    def _open_pass(self, number: int) -> None:
+        """Write the parity of the first i bits of the pass to place i of its row."""
+        prefix = self._prefixes[number]
+        prefix[0] = 0
         prefix[1:] = self._bits
-        _accumulate(prefix[1:], number, np.uint64(self._seed))
-        return prefix
+        _accumulate(prefix[1:], number, self._seed)
+        self._passes += 1
 
 
 class Corrector:

@@ -124,14 +124,14 @@ def p_values(runs: int, **kind: float) -> np.ndarray:
 
 
 def test_p_is_uniform_without_signalling() -> None:
-    """200 runs: P(p <= 0.1) = 0.1 +- 0.021, asked for within 4 standard errors; mean likewise."""
+    """200 runs: P(p <= 0.1) = 0.1 +- 0.021, within 4 standard errors; the mean likewise."""
     p = p_values(200)
     assert abs(np.mean(p <= 0.1) - 0.1) < 0.085
     assert abs(p.mean() - 0.5) < 4 / math.sqrt(12 * 200)
 
 
 def test_p_stays_valid_when_rows_scatter_more_than_shots_do() -> None:
-    """Rows are the units: noise between rows (8 standard errors of a row) is no signalling."""
+    """Rows are the units: noise of 8 standard errors between rows is no signalling."""
     p = p_values(200, drift=0.18)
     assert np.mean(p <= 0.1) < 0.1 + 0.085
 

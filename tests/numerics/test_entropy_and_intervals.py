@@ -47,7 +47,7 @@ def test_outside_the_unit_interval_is_refused(wrong: float) -> None:
     ("errors", "trials"), [(0, 20), (1, 30), (7, 50), (50, 50), (499, 500)]
 )
 def test_each_clopper_pearson_end_leaves_its_binomial_tail(errors: int, trials: int) -> None:
-    """The definition: at either end the observed count is in a tail of 2.5 %, summed exactly."""
+    """The definition: at either end the observed count has a tail of 2.5 %, summed exactly."""
     low, high = intervals.clopper_pearson(errors=errors, trials=trials, confidence=0.95)
 
     def upper_tail(p: float, least: int) -> float:
@@ -88,7 +88,7 @@ def test_serfling_bounds_the_hypergeometric_tail() -> None:
 
 
 def test_serfling_agrees_with_the_printed_formula() -> None:
-    """mu = sqrt((n+k)/(n k) (k+1)/k ln(4/eps)) is the deviation for (eps/4)^2."""
+    """The printed mu = sqrt((n+k)/(n k) (k+1)/k ln(4/eps)) is the deviation for (eps/4)^2."""
     n, k, eps = 10_000, 3_000, 1e-10
     printed = math.sqrt((n + k) / (n * k) * (k + 1) / k * math.log(4 / eps))
     ours = intervals.serfling_deviation(rest=n, sample=k, ln_failure=2 * math.log(eps / 4))

@@ -90,7 +90,7 @@ def test_hashing_is_linear_and_maps_zero_to_zero() -> None:
 
 
 def test_two_keys_collide_as_often_as_a_universal_family_allows() -> None:
-    """All 2^9 seeds of a 7-bit key and 3-bit hash: each pair collides for exactly 2^-3 of them."""
+    """All 2^9 seeds of a 7-bit key, 3-bit hash: each pair collides for exactly 2^-3."""
     n, output_bits = 7, 3
     seeds = [
         np.array(list(np.binary_repr(s, n + output_bits - 1)), dtype=np.uint8)
