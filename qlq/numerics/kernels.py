@@ -17,6 +17,9 @@ def kernel(signature: Any) -> Callable[[Function], Function]:
     can be written (a read-only install with an unwritable home) it is compiled anew in each
     process.
 
+    A cached kernel is compiled anew when its own file changes, not when another file does: a
+    kernel calls kernels of its own file only.
+
     Args:
         signature: A numba signature, as text or as types.
 

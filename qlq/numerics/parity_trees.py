@@ -17,7 +17,6 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from qlq.numerics import shuffles
 from qlq.numerics.kernels import kernel
 
 UNKNOWN = np.uint8(2)
@@ -126,20 +125,15 @@ def plant(bits: NDArray[np.uint8], sizes: tuple[int, ...]) -> Forest:
     )
 
 
-@kernel(types.int64(FOREST, types.int64, types.int64, types.uint64))
-def open_pass(forest: Forest, slot: int, number: int, seed: np.uint64) -> int:
-    """Build a pass in a slot and ask for its blocks; the number of questions.
+@kernel(types.int64(FOREST, types.int64, types.int64))
+def open_pass(forest: Forest, slot: int, number: int) -> int:
+    """Build a pass from `forest.order[slot]` and ask for its blocks; the number of questions.
 
-    Pass 0 keeps the order of the bits. In later passes the last block is not asked for: its
-    error parity follows from the other ones, as the whole string has even error parity.
+    After pass 0 the last block is not asked for: its error parity follows from the other ones,
+    as the whole string has even error parity by then.
     """
     order, place = forest.order[slot], forest.place[slot]
     count, size = order.size, forest.sizes[slot]
-    if number == 0:
-        for index in range(count):
-            order[index] = index
-    else:
-        shuffles.order(order, shuffles.stream(seed, number))
     for word in range(forest.words.shape[1]):
         mine, sure = np.uint64(0), np.uint64(0)
         first = 64 * word

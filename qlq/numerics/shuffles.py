@@ -61,3 +61,17 @@ def shuffle(values: NDArray[np.uint8], state: np.uint64) -> None:
         kept = values[index]
         values[index] = values[other]
         values[other] = kept
+
+
+def order_of_pass(positions: NDArray[np.int32], *, seed: np.uint64, number: int) -> None:
+    """Write the order of pass `number`: pass 0 keeps the bits as they are."""
+    if number == 0:
+        positions[:] = np.arange(positions.size)
+    else:
+        order(positions, stream(seed, number))
+
+
+def shuffle_for_pass(values: NDArray[np.uint8], *, seed: np.uint64, number: int) -> None:
+    """Rearrange `values` in place as `order_of_pass` says."""
+    if number > 0:
+        shuffle(values, stream(seed, number))

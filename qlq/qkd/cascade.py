@@ -28,7 +28,6 @@ from qlq.errors import LocalMisuse, RemoteMisuse, require
 from qlq.numerics import parity_trees, shuffles
 from qlq.numerics.bits import require_bits
 from qlq.numerics.entropy import binary_entropy
-from qlq.numerics.kernels import kernel
 
 BITS_MIN, BITS_MAX = 64, 2_000_000
 """Length of a key that is reconciled at once."""
@@ -231,7 +230,8 @@ class Responder:
         prefix = self._prefixes[number]
         prefix[0] = 0
         prefix[1:] = self._bits
-        _accumulate(prefix[1:], number, self._seed)
+        shuffles.shuffle_for_pass(prefix[1:], seed=self._seed, number=number)
+        np.bitwise_xor.accumulate(prefix, out=prefix)
         self._passes += 1
 
 
@@ -344,7 +344,8 @@ class Corrector:
         self._flips_before_pass = self.corrections
         self._pass_of_slot[slot] = number
         self._opening_slot = slot
-        return int(parity_trees.open_pass(self._forest, slot, number, self._seed))
+        shuffles.order_of_pass(self._forest.order[slot], seed=self._seed, number=number)
+        return int(parity_trees.open_pass(self._forest, slot, number))
 
     def _request(self, questions: int) -> Request:
         own = np.empty(questions, dtype=np.uint8)
@@ -365,12 +366,3 @@ def _seed_number(seed: bytes) -> int:
     if len(seed) != shuffles.SEED_BYTES:
         raise ValueError(f"a seed of {shuffles.SEED_BYTES} bytes is needed, not {len(seed)}")
     return int.from_bytes(seed, "big")
-
-
-@kernel("void(uint8[::1], int64, uint64)")
-def _accumulate(values: NDArray[np.uint8], number: int, seed: np.uint64) -> None:
-    """Put a key into the order of a pass, then each bit to the parity of all bits up to it."""
-    if number > 0:
-        shuffles.shuffle(values, shuffles.stream(seed, number))
-    for index in range(1, values.size):
-        values[index] ^= values[index - 1]
