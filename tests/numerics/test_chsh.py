@@ -57,7 +57,7 @@ def test_sigma_is_the_spread_of_repeated_experiments() -> None:
 
 def test_sigma_is_the_closed_form() -> None:
     """E in four cells of N rounds: sigma = sqrt(4 (1 - E^2) / N)."""
-    for correlation, sigma in ((0.0, math.sqrt(4 / 400)), (0.5, math.sqrt(3 / 400))):
+    for correlation, sigma in ((0.0, math.sqrt(4 / 400)), (0.75, math.sqrt(1.75 / 400))):
         value = chsh.chsh_value(counts_of(SIGNS * correlation, 400))
         assert value.sigma == pytest.approx(sigma, rel=1e-12)
 
