@@ -86,7 +86,9 @@ def resume(
         JobFailed: The job is unknown, ended without shots, or the deadline passed.
     """
     if handle.plan_digest != plan.digest:
-        raise ValueError(f"job {handle.job_id} ran plan {handle.plan_digest}, not {plan.digest}")
+        raise ValueError(
+            f"job {handle.job_id} ran plan {handle.plan_digest}, not {plan.digest}"
+        )
     if handle.backend != backend.name:
         raise ValueError(f"job {handle.job_id} is on {handle.backend}, not on {backend.name}")
     return _await(backend, handle, plan, _Clock(timeout_s), progress)
@@ -131,7 +133,6 @@ class _Clock:
 
     def remaining_s(self) -> float:
         return self._timeout_s - self.elapsed_s()
-
 
 
 def _submit(backend: Backend, plan: Plan) -> Handle:

@@ -12,15 +12,15 @@ import threading
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qlq.backends.port import FREE, Cost, DeviceInfo, Handle, Limits, Status
 from qlq.circuit import Plan
-from qlq.errors import BackendError, BackendUnavailable, CircuitRejected, JobFailed
+from qlq.errors import BackendUnavailable, CircuitRejected, InvariantBroken, JobFailed
 from qlq.provenance import Provenance
 from qlq.shots import Shots
 
@@ -28,16 +28,22 @@ JOBS_KEPT_MAX = 16
 """Ended jobs whose shots stay fetchable; the oldest ones go first."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Job:
-    """One job; `lock` of the backend guards `status`, `bits` and `error`."""
+    """One job: its plan, its cancel flag, and the worker's promise of bits."""
 
     plan: Plan
-    entropy: np.random.SeedSequence
-    status: Status = Status.QUEUED
-    bits: NDArray[np.uint8] | None = None
-    error: BackendError | None = None
-    cancelled: threading.Event = field(default_factory=threading.Event)
+    cancelled: threading.Event
+    future: Future[NDArray[np.uint8] | None]
+
+    @property
+    def status(self) -> Status:
+        """Where the job stands; stable once final, because `cancel` leaves an ended job."""
+        if self.cancelled.is_set():
+            return Status.CANCELLED
+        if self.future.done():
+            return Status.FAILED if self.future.exception() else Status.DONE
+        return Status.RUNNING if self.future.running() else Status.QUEUED
 
 
 class LocalBackend(ABC):
@@ -48,13 +54,22 @@ class LocalBackend(ABC):
         limits: What one job may ask for.
         seed_bits: Entropy a job draws from the operating system when the plan has no seed; the
             shots of the job hold no more than that.
+        vendor_errors: What the simulator raises when it fails; becomes JobFailed.
     """
 
-    def __init__(self, *, name: str, limits: Limits, seed_bits: int) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        limits: Limits,
+        seed_bits: int,
+        vendor_errors: tuple[type[Exception], ...],
+    ) -> None:
         """Start with no job and no thread; the thread starts with the first job."""
         self._name = name
         self._limits = limits
         self._seed_bits = seed_bits
+        self._vendor_errors = vendor_errors
         self._jobs: dict[str, _Job] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"qlq-{name}")
@@ -105,10 +120,11 @@ class LocalBackend(ABC):
             if self._closed:
                 raise BackendUnavailable(f"backend {self._name} is closed; open it again")
             self._forget_old()
-            job = _Job(plan, np.random.SeedSequence(entropy))
+            cancelled = threading.Event()
+            seeds = np.random.SeedSequence(entropy)
+            future = self._pool.submit(self._gather, plan, seeds, cancelled)
             self._jobs.pop(job_id, None)
-            self._jobs[job_id] = job
-            self._pool.submit(self._run, job)
+            self._jobs[job_id] = _Job(plan, cancelled, future)
         return Handle(self._name, job_id, plan.digest)
 
     def status(self, handle: Handle) -> Status:
@@ -120,27 +136,32 @@ class LocalBackend(ABC):
         """The shots of a job that is DONE; raises JobFailed in every other case."""
         with self._lock:
             job = self._job(handle)
-            status, bits, error = job.status, job.bits, job.error
-        if error is not None:
-            raise error
-        if bits is None:
-            raise JobFailed(
-                f"job {handle.job_id} of {self._name} has no shots: it is {status.value}",
-                job_id=handle.job_id,
-                reason=status.value,
-            )
+            status = job.status
         if plan.digest != handle.plan_digest or plan.digest != job.plan.digest:
             raise ValueError(f"plan {plan.digest} is not the one of job {handle.job_id}")
+        bits = self._outcome(job, handle, status)
         cap_bits = 0 if plan.seed is not None else self._seed_bits
         return Shots(bits, self._provenance(plan, handle.job_id, cap_bits))
+
+    def _outcome(self, job: _Job, handle: Handle, status: Status) -> NDArray[np.uint8]:
+        """The bits of a DONE job; raises JobFailed, or what a bug of ours raised."""
+        error = job.future.exception() if status is Status.FAILED else None
+        if error is not None and not isinstance(error, self._vendor_errors):
+            raise error
+        bits = job.future.result() if status is Status.DONE else None
+        if bits is None:
+            reason = str(error) if error is not None else status.value
+            raise JobFailed(
+                f"job {handle.job_id} of {self._name} has no shots: {reason}",
+                job_id=handle.job_id,
+                reason=reason,
+            ) from error
+        return bits
 
     def cancel(self, handle: Handle) -> None:
         """End the job; a job that has ended already stays as it is."""
         with self._lock:
-            job = self._job(handle)
-            job.cancelled.set()
-            if not job.status.is_final:
-                job.status = Status.CANCELLED
+            self._stop(self._job(handle))
 
     def find(self, tag: str) -> list[Handle]:
         """Jobs whose plan carried the tag, newest first."""
@@ -157,9 +178,7 @@ class LocalBackend(ABC):
         with self._lock:
             self._closed = True
             for job in self._jobs.values():
-                job.cancelled.set()
-                if not job.status.is_final:
-                    job.status = Status.CANCELLED
+                self._stop(job)
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _check(self, plan: Plan) -> None:
@@ -195,36 +214,25 @@ class LocalBackend(ABC):
         for job_id in ended[: max(0, len(ended) - JOBS_KEPT_MAX + 1)]:
             del self._jobs[job_id]
 
-    def _run(self, job: _Job) -> None:
-        """Worker thread: run one job to its end and store what came out."""
-        with self._lock:
-            if job.status.is_final:
-                return
-            job.status = Status.RUNNING
-        try:
-            bits = self._gather(job)
-            error = None
-        except BackendError as refused:
-            bits, error = None, refused
-        except BaseException as bug:  # the caller must learn of it, a thread must not swallow it
-            bits = None
-            error = BackendError(f"simulator {self._name} failed: {type(bug).__name__}: {bug}")
-            error.__cause__ = bug
-        with self._lock:
-            if not job.status.is_final:
-                job.bits, job.error = bits, error
-                job.status = Status.FAILED if bits is None else Status.DONE
+    @staticmethod
+    def _stop(job: _Job) -> None:
+        """Cancel a job that has not ended; call with the lock held."""
+        if not job.future.done():
+            job.cancelled.set()
+            job.future.cancel()
 
-    def _gather(self, job: _Job) -> NDArray[np.uint8] | None:
-        """All bits of a job in one array; None as soon as it is cancelled."""
-        shape = (job.plan.bindings.shape[0], job.plan.shots, job.plan.program.n_bits)
+    def _gather(
+        self, plan: Plan, entropy: np.random.SeedSequence, cancelled: threading.Event
+    ) -> NDArray[np.uint8] | None:
+        """Worker thread: all bits of a job in one array; None as soon as it is cancelled."""
+        shape = (plan.bindings.shape[0], plan.shots, plan.program.n_bits)
         bits = np.empty(shape, dtype=np.uint8)
         row = 0
-        for piece in self._pieces(job.plan, job.entropy):
-            if job.cancelled.is_set():
+        for piece in self._pieces(plan, entropy):
+            if cancelled.is_set():
                 return None
             bits[row : row + piece.shape[0]] = piece
             row += piece.shape[0]
         if row != shape[0]:
-            raise BackendError(f"simulator {self._name} returned {row} rows of {shape[0]}")
+            raise InvariantBroken(f"{self._name} made {row} rows of {shape[0]}")
         return bits

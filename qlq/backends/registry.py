@@ -17,6 +17,7 @@ from qlq.errors import BackendUnavailable, ConfigError
 GROUP = "qlq.backends"
 _URI_CHARACTERS_MAX = 512
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+_QUBITS = re.compile(r"\d{1,6}(,\d{1,6})*")
 _HARDWARE_SCHEMES = frozenset({"ibm"})
 
 
@@ -44,9 +45,7 @@ def open_backend(uri: str) -> Backend:
 
 def known_uris() -> list[Listing]:
     """All backends that can be named without an account, in the order of their URIs."""
-    listed = [
-        line for point in entry_points(group=GROUP) for line in _load(point).listing()
-    ]
+    listed = [line for point in entry_points(group=GROUP) for line in _load(point).listing()]
     return sorted(listed, key=lambda line: line.uri)
 
 
@@ -67,6 +66,32 @@ def parse_uri(uri: str) -> Address:
             raise ConfigError(f"option {part!r} of backend {uri!r} is not one key=value")
         options[key] = value
     return Address(uri, scheme, rest, options)
+
+
+def check_options(address: Address, *, known: tuple[str, ...]) -> None:
+    """Raise ConfigError, naming the nearest known one, for an option outside `known`."""
+    for key in address.options:
+        if key not in known:
+            raise ConfigError(
+                f"unknown option {key!r} of backend {address.uri!r}; {nearest(key, known)}"
+            )
+
+
+def qubits_option(address: Address) -> tuple[int, ...] | None:
+    """The qubits of `?qubits=4` or `?qubits=96,103`; None without the option.
+
+    Raises:
+        ConfigError: The value is not a list of different non-negative integers.
+    """
+    text = address.options.get("qubits")
+    if text is None:
+        return None
+    if not _QUBITS.fullmatch(text):
+        raise ConfigError(f"qubits={text!r} of {address.uri!r} is not a list such as 96,103")
+    qubits = tuple(int(part) for part in text.split(","))
+    if len(set(qubits)) != len(qubits):
+        raise ConfigError(f"qubits={text!r} of {address.uri!r} names a qubit twice")
+    return qubits
 
 
 def install_command(extra: str) -> str:
