@@ -1,8 +1,8 @@
 """One canonical byte form for whatever is hashed, signed or sent.
 
-A version byte, then MessagePack of a `msgspec.Struct` with `array_like=True`. Bytes are accepted
-only if encoding what they hold gives the same bytes again. Floats have no canonical form here
-and are refused; integers fit 64 bits; text is in Unicode normal form C.
+A version byte, then MessagePack of a `msgspec.Struct` with `array_like=True`. Bytes are
+accepted only if encoding what they hold gives the same bytes again. Floats have no canonical
+form here and are refused; integers fit 64 bits; text is in Unicode normal form C.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ QLQError
     PeerAborted            the other party ended the session
   EntropyRefused         random bits below their claim
   KeyStoreError          KeyNotFound | KeyAlreadyDelivered | KeysExhausted
+    KeyStoreDamaged      bytes of the store have changed; nothing in it is used any more
   CryptoError            BadSignature | BadTag
   ArchiveInvalid         an archive that does not verify (findings)
   PeerError              LocalMisuse (ours to fix) | RemoteMisuse (drop the peer)
@@ -164,6 +165,10 @@ class KeyAlreadyDelivered(KeyStoreError):
 
 class KeysExhausted(KeyStoreError):
     """Not enough key is left."""
+
+
+class KeyStoreDamaged(KeyStoreError):
+    """Bytes of the store are not those that were written; nothing in it is to be trusted."""
 
 
 class CryptoError(QLQError):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from qlq.crypto import kdf
 
 SEED_BYTES = 32
 LENGTH_MAX = 1 << 37
@@ -32,7 +32,6 @@ def expand(seed: bytes, *, label: str, length: int) -> bytes:
         raise ValueError(f"a seed has {SEED_BYTES} bytes, not {len(seed)}")
     if not 0 <= length <= LENGTH_MAX:
         raise ValueError(f"cannot expand to {length} bytes")
-    info = b"qlq stream 1 " + label.encode()
-    key = HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(seed)
+    key = kdf.hkdf(seed, info=b"qlq stream 1 " + label.encode(), length=32)
     encryptor = Cipher(algorithms.ChaCha20(key, bytes(16)), mode=None).encryptor()
     return encryptor.update(bytes(length))
