@@ -7,9 +7,10 @@ printed and a figure that is recomputed come from the same lines.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from qlq.errors import ProtocolAbort
 from qlq.numerics import chsh
 from qlq.provenance import Provenance
 from qlq.qkd import authentication, estimation, record, worth
@@ -44,7 +45,11 @@ class Outcome:
     reproducible: bool
     abort: dict[str, str] | None
     eve: str | None
-    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def abort(error: ProtocolAbort) -> dict[str, str]:
+    """The `aborted` field for this error."""
+    return {"reason": error.reason, "detail": str(error)}
 
 
 def number(value: float | None) -> float | None:
@@ -152,9 +157,9 @@ def _chsh(
     return {
         "s": number(value.s),
         "sigma": number(value.sigma),
-        "no_signalling_p": signalling.p_value,
-        "max_marginal_shift": signalling.max_marginal_shift,
-        "max_marginal_shift_sigma": signalling.max_marginal_shift_sigma,
+        "no_signalling_p": signalling.p_value if signalling else None,
+        "max_marginal_shift": number(signalling.max_marginal_shift) if signalling else None,
+        "max_marginal_shift_sigma": number(signalling.sigma) if signalling else None,
         "exceeds_tsirelson": bool(chsh.exceeds_tsirelson(value)),
     }
 

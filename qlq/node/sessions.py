@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+import uuid
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +24,8 @@ from qlq.crypto import digest, stream
 from qlq.errors import InvariantBroken
 from qlq.keys import SecretKey
 from qlq.node.parties import Pair
-from qlq.provenance import Provenance
 from qlq.qkd import bb84, e91, link, record, worth
+from qlq.qkd.authentication import TAG_KEY_BITS, framed
 from qlq.qkd.conversation import (
     Ending,
     LinkOutcomes,
@@ -45,6 +46,8 @@ QBER_MAX_FLOOR = 0.015
 QBER_MAX_CEILING = 0.045
 """Range of the tolerance that is chosen without `--qber-max`. Below 1.5 % the finite sample
 decides; above 4.5 % Cascade with both directions charged leaves next to nothing."""
+
+KEY_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:qlq:key")
 
 Progress = Callable[[str], None]
 
@@ -120,6 +123,7 @@ class _Run:
     shots: list[Shots] = field(default_factory=list)
     outcomes: LinkOutcomes | None = None
     tag_keys: dict[Party, TagKey] = field(default_factory=dict)
+    bootstrap_bits: int = 0
     backend_s: float = 0.0
 
 
@@ -201,7 +205,9 @@ def _conduct(
                 tell("post-processing")
                 wish = talk.send(gathered.outcomes)
             elif isinstance(wish, TagKeyWish):
+                before = pair.bootstrap_bits_spent
                 taken = pair.take_tag_key(wish.party, wish.wanted)
+                gathered.bootstrap_bits += pair.bootstrap_bits_spent - before
                 gathered.tag_keys[wish.wanted.sender] = taken
                 wish = talk.send(taken)
     except StopIteration as stop:
@@ -279,21 +285,17 @@ def _finish(
 ) -> Session:
     """Build the document, write the archive, then store the keys."""
     found = record.read(parameters, ending.transcript)
-    keys = None
-    key_id = None
-    reserved = 0
-    if ending.abort is None:
-        keys = _secret_keys(parameters, ending, gathered, found, seeds, pair)
-        key_id, reserved = keys[Party.ALICE].key_id, pair.reserve_bits(parameters.secret_bits)
+    eps_earlier = pair.eps_earlier
+    tags = 0 if ending.abort else pair.top_up_tags(parameters.secret_bits)
     outcome = document.Outcome(
         provenances=tuple(shots.provenance for shots in gathered.shots),
         order_seed=seeds.order,
-        eps_earlier=pair.eps_earlier,
-        bootstrap_bits=pair.bootstrap_bits_used,
-        reserved_bits=reserved,
-        key_id=key_id,
+        eps_earlier=eps_earlier,
+        bootstrap_bits=gathered.bootstrap_bits,
+        reserved_bits=2 * tags * TAG_KEY_BITS,
+        key_id=None if ending.abort or not pair.stores else key_id(ending),
         reproducible=seeds.is_reproducible,
-        abort=_abort(ending),
+        abort=None if ending.abort is None else document.abort(ending.abort),
         eve=attack_text,
     )
     result = document.build(parameters, found, outcome)
@@ -303,23 +305,82 @@ def _finish(
             parameters=parameters,
             result=result,
             outcome=outcome,
-            ending=ending,
-            secrets=_secrets(seeds, gathered, ending),
+            transcript=ending.transcript,
+            secrets=None if ending.abort else _secrets(seeds, gathered),
         )
-    if keys is not None:
-        pair.keep(keys, ending)
+    keys = {}
+    if ending.abort is None:
+        keys = _put_away(parameters, pair, ending, outcome, result, tags=tags)
     wall_s = time.perf_counter() - started
+    timing = {
+        "wall_s": wall_s,
+        "backend_s": gathered.backend_s,
+        "post_processing_s": wall_s - gathered.backend_s,
+    }
     return Session(
         document={
             **result,
             "archive": None if archive is None else str(archive),
-            "timing": {
-                "wall_s": wall_s,
-                "backend_s": gathered.backend_s,
-                "post_processing_s": wall_s - gathered.backend_s,
-            },
+            "timing": timing,
         },
-        alice_key=keys[Party.ALICE] if keys else None,
-        bob_key=keys[Party.BOB] if keys else None,
+        alice_key=keys.get(Party.ALICE),
+        bob_key=keys.get(Party.BOB),
         ending=ending,
+    )
+
+
+def key_id(ending: Ending) -> str:
+    """The id that both parties give the key: a UUID made from their common transcript."""
+    return str(uuid.uuid5(KEY_NAMESPACE, digest.sha256(framed(ending.transcript)).hex()))
+
+
+def _put_away(
+    parameters: Parameters,
+    pair: Pair,
+    ending: Ending,
+    outcome: document.Outcome,
+    result: dict[str, Any],
+    *,
+    tags: int,
+) -> dict[Party, SecretKey]:
+    """Fill the pools from the front of the new key and store the rest, for each party."""
+    front = 2 * tags * TAG_KEY_BITS
+    kept = {Party.ALICE: ending.alice_key, Party.BOB: ending.bob_key}
+    if any(bits is None for bits in kept.values()):
+        raise InvariantBroken("a good end without both keys")
+    eps = result["finite_key"]
+    source = outcome.key_id or "reproducible"
+    keys = {
+        party: SecretKey(
+            material=np.packbits(bits[front:]).tobytes(),
+            length_bits=bits.size - front,
+            key_id=outcome.key_id,
+            eps_sec=eps["eps_sec"],
+            eps_cor=eps["eps_cor"],
+            eps_auth=eps["eps_auth"] + eps["eps_earlier"],
+            provenance=outcome.provenances[0],
+            worth=worth.value(
+                parameters, outcome.provenances, reproducible=outcome.reproducible
+            ),
+        )
+        for party, bits in kept.items()
+        if bits is not None
+    }
+    if pair.stores is not None and ending.alice_key is not None:
+        material = np.packbits(ending.alice_key[:front]).tobytes()
+        pair.keep(keys)
+        pair.top_up(material, tags=tags, eps=eps["eps_total"], source=source)
+    return keys
+
+
+def _secrets(seeds: Seeds, gathered: _Run) -> session.Secrets:
+    """What an archive needs to run both parties again."""
+    if gathered.outcomes is None:
+        raise InvariantBroken("a good end without outcomes")
+    return session.Secrets(
+        alice_seed=seeds.alice,
+        bob_seed=seeds.bob,
+        alice_bits=gathered.outcomes.alice_bits,
+        bob_bits=gathered.outcomes.bob_bits,
+        tag_keys=gathered.tag_keys,
     )

@@ -1,0 +1,239 @@
+"""The check of an archive: every byte accounted for, everything deterministic recomputed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from qlq.archive import document, folder, session
+from qlq.crypto import digest
+from qlq.errors import ArchiveInvalid, ConfigError, QLQError
+from qlq.qkd import record
+from qlq.qkd.conversation import LinkOutcomes, LinkUse, converse
+from qlq.qkd.duties import TagKey, Transcript
+from qlq.qkd.parameters import Parameters, secret_length_bits
+
+MANIFEST_BYTES_MAX = 16 << 20
+FILE_BYTES_MAX = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One difference. `field` is empty where a whole file is meant; secrets are never shown."""
+
+    file: str
+    field: str
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The result of a check.
+
+    Attributes:
+        level: `full` with secrets, `public` without.
+        findings: All differences; an archive without any is valid.
+    """
+
+    level: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether nothing differs."""
+        return not self.findings
+
+
+def check(path: Path) -> Verdict:
+    """Recompute everything deterministic in an archive.
+
+    Raises:
+        ConfigError: The folder is no archive, or cannot be read.
+    """
+    manifest, findings = _read_manifest(path)
+    if manifest is None:
+        return Verdict("public", tuple(findings))
+    contents, missing = _read_files(path, manifest)
+    findings += missing
+    secret = {
+        name.removeprefix(f"{folder.SECRETS}/"): data
+        for name, data in contents.items()
+        if name.startswith(folder.SECRETS)
+    }
+    level = "full" if secret else "public"
+    try:
+        findings += _recompute(manifest, contents, secret)
+    except (QLQError, msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
+        if not findings:
+            findings.append(Finding(folder.MANIFEST, "", "a session that can be read", str(error)))
+    return Verdict(level, tuple(findings))
+
+
+def _read_manifest(path: Path) -> tuple[dict[str, Any] | None, list[Finding]]:
+    """`session.json` and what is wrong with its bytes."""
+    file = path / folder.MANIFEST
+    if not file.is_file():
+        raise ConfigError(f"{path} is not an archive: it has no {folder.MANIFEST}")
+    data = _read(file, limit=MANIFEST_BYTES_MAX)
+    try:
+        manifest = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        return None, [Finding(folder.MANIFEST, "", "JSON", f"cut off or changed: {error}")]
+    if not isinstance(manifest, dict) or manifest.get("schema") != folder.SCHEMA:
+        return None, [Finding(folder.MANIFEST, "schema", folder.SCHEMA, _schema(manifest))]
+    try:
+        again = folder.canonical_json(folder.sealed(manifest))
+    except (ValueError, RecursionError) as error:
+        return None, [Finding(folder.MANIFEST, "", "numbers that are finite", str(error))]
+    if again == data:
+        return manifest, []
+    expected = folder.sealed(manifest)["digest"]
+    if expected != manifest.get("digest"):
+        return manifest, [Finding(folder.MANIFEST, "digest", expected, str(manifest.get("digest")))]
+    return manifest, [Finding(folder.MANIFEST, "", "canonical JSON", "the same in another form")]
+
+
+def _schema(manifest: object) -> str:
+    return str(manifest.get("schema")) if isinstance(manifest, dict) else type(manifest).__name__
+
+
+def _read(file: Path, *, limit: int) -> bytes:
+    try:
+        with file.open("rb") as handle:
+            data = handle.read(limit + 1)
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror}") from error
+    if len(data) > limit:
+        raise ConfigError(f"{file} is larger than {limit} bytes: not an archive of QLQ")
+    return data
+
+
+def _read_files(
+    path: Path, manifest: Mapping[str, Any]
+) -> tuple[dict[str, bytes], list[Finding]]:
+    """Every file that the manifest names; an absent `secrets/` is no finding."""
+    listed = manifest.get("files")
+    if not isinstance(listed, dict):
+        return {}, [Finding(folder.MANIFEST, "files", "digests by file name", "none")]
+    contents: dict[str, bytes] = {}
+    findings = []
+    with_secrets = (path / folder.SECRETS).exists()
+    for name, expected in sorted(listed.items()):
+        if name.startswith(f"{folder.SECRETS}/") and not with_secrets:
+            continue
+        if not _is_plain(name) or not (path / name).is_file():
+            findings.append(Finding(name, "", "a file", "none"))
+            continue
+        contents[name] = _read(path / name, limit=FILE_BYTES_MAX)
+        found = digest.sha256(contents[name]).hex()
+        if found != expected:
+            findings.append(Finding(name, "sha256", str(expected), found))
+    present = {
+        str(file.relative_to(path)) for file in path.rglob("*") if not file.is_dir()
+    }
+    extra = sorted(present - set(listed) - {folder.MANIFEST})
+    findings += [Finding(name, "", "no such file", "a file") for name in extra]
+    return contents, findings
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name stays inside the archive."""
+    return not Path(name).is_absolute() and ".." not in Path(name).parts
+
+
+def _recompute(
+    manifest: Mapping[str, Any], contents: Mapping[str, bytes], secret: Mapping[str, bytes]
+) -> list[Finding]:
+    parameters = msgspec.convert(manifest["parameters"], Parameters)
+    transcript = folder.unpack_transcript(contents.get(folder.TRANSCRIPT, b""))
+    found = record.read(parameters, transcript)
+    jobs = tuple(session.provenance_of(job) for job in manifest["jobs"])
+    outcome = document.Outcome(provenances=jobs, **manifest["inputs"])
+    result = json.loads(json.dumps(document.build(parameters, found, outcome)))
+    blocks = json.loads(json.dumps(document.blocks(parameters, found)))
+    findings = _compare("parameters.secret_bits", secret_length_bits(parameters), parameters.secret_bits)
+    findings += _compare("result", result, manifest["result"])
+    findings += _compare("blocks", blocks, manifest["blocks"])
+    findings += _compare("inputs.abort.reason", found.abort_reason, (outcome.abort or {}).get("reason"))
+    known = session.known_program_digests()
+    findings += [
+        Finding(folder.MANIFEST, f"jobs[{index}].program_digest", "a circuit of QLQ", job.program_digest)
+        for index, job in enumerate(jobs)
+        if job.program_digest not in known
+    ]
+    if secret:
+        findings += _replay(parameters, transcript, secret)
+    return findings
+
+
+def _compare(name: str, expected: object, found: object) -> list[Finding]:
+    """Differences of two JSON values, each with the path of its field."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        return [
+            finding
+            for key in sorted(expected.keys() | found.keys())
+            for finding in _compare(f"{name}.{key}", expected.get(key), found.get(key))
+        ]
+    if isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        return [
+            finding
+            for index, (first, second) in enumerate(zip(expected, found, strict=True))
+            for finding in _compare(f"{name}[{index}]", first, second)
+        ]
+    if expected == found and type(expected) is type(found):
+        return []
+    return [Finding(folder.MANIFEST, name, json.dumps(expected), json.dumps(found))]
+
+
+def _replay(
+    parameters: Parameters, transcript: Transcript, secret: Mapping[str, bytes]
+) -> list[Finding]:
+    """Run both parties again; they must say what the transcript says."""
+    try:
+        again = _say_again(parameters, session.Secrets.unpack(secret, pulses=parameters.pulses))
+    except (QLQError, KeyError, ValueError) as error:
+        return [Finding(folder.SECRETS, "", "secrets that both parties can run from", str(error))]
+    if again == transcript:
+        return []
+    for index, (first, second) in enumerate(zip(again.entries, transcript.entries, strict=False)):
+        if first != second:
+            break
+    else:
+        index = min(len(again.entries), len(transcript.entries))
+    return [
+        Finding(
+            folder.TRANSCRIPT,
+            f"message {index}",
+            "what the parties say when run from secrets/",
+            "another message",
+        )
+    ]
+
+
+def _say_again(parameters: Parameters, secrets: session.Secrets) -> Transcript:
+    talk = converse(parameters, alice_seed=secrets.alice_seed, bob_seed=secrets.bob_seed)
+    try:
+        wish = next(talk)
+        while True:
+            if isinstance(wish, LinkUse):
+                wish = talk.send(LinkOutcomes(secrets.alice_bits, secrets.bob_bits))
+            else:
+                taken: TagKey = secrets.tag_keys[wish.wanted.sender]
+                wish = talk.send(taken)
+    except StopIteration as stop:
+        transcript: Transcript = stop.value.transcript
+        return transcript
+
+
+def require_valid(path: Path) -> None:
+    """Raise ArchiveInvalid, naming the first finding, unless the archive is valid."""
+    verdict = check(path)
+    if verdict.findings:
+        first = verdict.findings[0]
+        raise ArchiveInvalid(f"{path}: {first.file} {first.field}: {first.found}")

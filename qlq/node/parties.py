@@ -1,0 +1,129 @@
+"""Alice's and Bob's belongings: their authentication pools and key stores."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from qlq.errors import InvariantBroken
+from qlq.keys import SecretKey
+from qlq.kme.pool import AuthenticationPool
+from qlq.kme.store import KeyStore
+from qlq.kme.tag_keys import MemoryTagKeys, Sender, TagKeys
+from qlq.qkd.authentication import TAG_KEY_BITS
+from qlq.qkd.duties import Party, TagKey, TakeTagKey
+
+TAG_KEY_BYTES = TAG_KEY_BITS // 8
+RESERVE_TAGS = 8
+"""Tag keys that each direction holds once the first keys allow it: an attacker who provokes
+failures at the tags must do so eight times in a row before the pool is empty."""
+RESERVE_SHARE_MAX = 4
+"""No more than a quarter of a new key fills the reserve."""
+
+_SENDER = {Party.ALICE: Sender.ALICE, Party.BOB: Sender.BOB}
+_OTHER = {Party.ALICE: Party.BOB, Party.BOB: Party.ALICE}
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Both parties of a session in this process; each has its own pool and its own store.
+
+    Attributes:
+        pools: One-time tag keys by party; both hold the same bits.
+        stores: Key stores by party; None where keys are not kept.
+    """
+
+    pools: dict[Party, TagKeys]
+    stores: dict[Party, KeyStore] | None
+
+    def take_tag_key(self, party: Party, wanted: TakeTagKey) -> TagKey:
+        """Spend a one-time key of a party's pool; durable before this returns, where it is kept."""
+        pool, sender = self.pools[party], _SENDER[wanted.sender]
+        if wanted.offset_bits is None:
+            return TagKey(*pool.take(sender))
+        return TagKey(wanted.offset_bits, pool.take_at(sender, wanted.offset_bits))
+
+    @property
+    def eps_earlier(self) -> float:
+        """Epsilon of the earlier keys that filled the pool."""
+        return max(pool.eps_accumulated for pool in self.pools.values())
+
+    @property
+    def bootstrap_bits_spent(self) -> int:
+        """Tag-key bits from outside that Alice's pool has spent so far."""
+        return self.pools[Party.ALICE].bootstrap_bits_spent()
+
+    def top_up_tags(self, secret_bits: int) -> int:
+        """Tag keys of a new key that go to each direction: what is missing from the reserve.
+
+        At least the one that the session spent, at most a quarter of the key in all.
+        """
+        missing = max(
+            RESERVE_TAGS - self.pools[Party.ALICE].available_bits(sender) // TAG_KEY_BITS
+            for sender in Sender
+        )
+        room = secret_bits // RESERVE_SHARE_MAX // (2 * TAG_KEY_BITS)
+        return max(0, min(missing, room))
+
+    def top_up(self, material: bytes, *, tags: int, eps: float, source: str) -> None:
+        """Put the first bytes of a new key into both parties' pools, Alice's direction first."""
+        half = tags * TAG_KEY_BYTES
+        if len(material) != 2 * half:
+            raise InvariantBroken(f"{len(material)} bytes for {tags} tag keys a direction")
+        for pool in self.pools.values():
+            if tags:
+                pool.top_up(Sender.ALICE, material[:half], eps, source)
+                pool.top_up(Sender.BOB, material[half:], eps, source)
+
+    def keep(self, keys: dict[Party, SecretKey]) -> None:
+        """Put each party's copy into its own store."""
+        if self.stores is None:
+            return
+        now_s = int(time.time())
+        for party, key in keys.items():
+            self.stores[party].add(key, _OTHER[party].value, now_s)
+
+    def close(self) -> None:
+        """Give the files back."""
+        for held in (*self.pools.values(), *(self.stores or {}).values()):
+            if isinstance(held, AuthenticationPool | KeyStore):
+                held.close()
+
+
+def open_pair(home: Path, masters: dict[Party, bytes]) -> Pair:
+    """Both parties' folders below `home/parties`, created on first use.
+
+    A new pair of pools is filled with 512 bits of operating-system entropy, labelled as such.
+
+    Raises:
+        ConfigError: A folder cannot be used, or its master key is another one.
+        KeyStoreDamaged: A file has been changed.
+    """
+    pools: dict[Party, TagKeys] = {}
+    stores = {}
+    for party in Party:
+        folder = party_folder(home, party)
+        pools[party] = AuthenticationPool(folder, masters[party], peer=_OTHER[party].value)
+        stores[party] = KeyStore(folder, masters[party])
+    pair = Pair(pools, stores)
+    if all(
+        pool.available_bits(sender) == 0 and pool.bootstrap_bits_spent() == 0
+        for pool in pools.values()
+        for sender in Sender
+    ):
+        to_bob, to_alice = os.urandom(TAG_KEY_BYTES), os.urandom(TAG_KEY_BYTES)
+        for pool in pools.values():
+            pool.bootstrap(to_bob, to_alice)
+    return pair
+
+
+def party_folder(home: Path, party: Party) -> Path:
+    """Where a party keeps its secrets."""
+    return home / "parties" / party.value
+
+
+def passing_pair(seed: bytes) -> Pair:
+    """A pair that keeps nothing: its pools follow from 32 bytes and end with the process."""
+    return Pair({party: MemoryTagKeys.from_seed(seed, tags=1) for party in Party}, None)
