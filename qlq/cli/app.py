@@ -1,0 +1,60 @@
+"""The tree of commands. Typer and the standard library only: everything else is imported late."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from qlq.cli import backend, config, console, demo, doctor, keys, qkd
+
+app = typer.Typer(
+    name="qlq",
+    help="Quantum key distribution on real backends, re-verifiable by anyone.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(qkd.app, name="qkd")
+app.add_typer(backend.app, name="backend")
+app.add_typer(keys.app, name="keys")
+app.add_typer(config.app, name="config")
+app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
+
+
+@app.callback()
+def options(
+    home: Annotated[str | None, typer.Option(help="Folder of keys and jobs.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Profile of qlq.toml.")] = None,
+    verbose: Annotated[  # noqa: FBT002 - a flag of the command line
+        bool, typer.Option("--verbose", "-v", help="Show where an error comes from.")
+    ] = False,
+    quiet: Annotated[  # noqa: FBT002
+        bool, typer.Option("--quiet", "-q", help="No progress on stderr.")
+    ] = False,
+    version: Annotated[bool, typer.Option("--version", help="Version.")] = False,  # noqa: FBT002
+) -> None:
+    """Options that go before the command."""
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"qlq {installed('qlq')}")
+        raise typer.Exit
+    console.State.home, console.State.profile = home, profile
+    console.State.verbose, console.State.quiet = verbose, quiet
+
+
+def finish(error: BaseException) -> int:
+    """The exit code of whatever ended the command; says what went wrong."""
+    from typer._click import exceptions  # typer brings its own click
+
+    if isinstance(error, exceptions.Exit):
+        return int(error.exit_code)
+    if isinstance(error, exceptions.Abort):
+        return console.EXIT_INTERRUPTED
+    if isinstance(error, exceptions.ClickException):
+        error.show(file=sys.stderr)
+        return console.EXIT_USAGE
+    return console.report(error)

@@ -1,0 +1,87 @@
+"""What every command shares: documents on stdout, words on stderr, exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+EXIT_OK = 0
+EXIT_BUG = 1
+EXIT_USAGE = 2
+EXIT_ABORTED = 3
+EXIT_BACKEND = 4
+EXIT_EXHAUSTED = 5
+EXIT_BUDGET = 6
+EXIT_INTEGRITY = 7
+EXIT_INTERRUPTED = 130
+
+
+class State:
+    """What the global options said; set once, before the command runs."""
+
+    verbose = False
+    quiet = False
+    home: str | None = None
+    profile: str | None = None
+    document_schema: str | None = None
+
+
+def document(schema: str, fields: dict[str, Any]) -> None:
+    """Print the one JSON document of a command on stdout."""
+    sys.stdout.write(json.dumps({"schema": schema, **fields}, indent=2) + "\n")
+
+
+def tell(text: str) -> None:
+    """A line of progress or advice for people, on stderr."""
+    if not State.quiet:
+        sys.stderr.write(text + "\n")
+
+
+def out() -> Console:
+    """A console for tables on stdout; plain where stdout is no terminal or NO_COLOR is set."""
+    from rich.console import Console
+
+    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+
+
+def exit_code(error: BaseException) -> int:
+    """The documented exit code of an error."""
+    from qlq import errors
+
+    table: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], int], ...] = (
+        (KeyboardInterrupt, EXIT_INTERRUPTED),
+        (errors.BudgetRefused, EXIT_BUDGET),
+        (errors.ConfigError, EXIT_USAGE),
+        (errors.ProtocolAbort, EXIT_ABORTED),
+        (errors.BackendError, EXIT_BACKEND),
+        ((errors.KeysExhausted, errors.EntropyRefused), EXIT_EXHAUSTED),
+        ((errors.KeyStoreDamaged, errors.ArchiveInvalid, errors.CryptoError), EXIT_INTEGRITY),
+        ((errors.KeyStoreError, ValueError), EXIT_USAGE),
+    )
+    for kinds, code in table:
+        if isinstance(error, kinds):
+            return code
+    return EXIT_BUG
+
+
+def report(error: BaseException) -> int:
+    """Say what went wrong, without a traceback, and return the exit code."""
+    code = exit_code(error)
+    if State.document_schema is not None:
+        fields = {"error": {"kind": type(error).__name__, "message": str(error)}}
+        document(State.document_schema, fields)
+    if code == EXIT_INTERRUPTED:
+        sys.stderr.write("interrupted\n")
+    elif code == EXIT_BUG:
+        sys.stderr.write(f"bug in QLQ: {type(error).__name__}: {error} (-v shows where)\n")
+    else:
+        sys.stderr.write(f"error: {error}\n")
+    if State.verbose:
+        import traceback
+
+        traceback.print_exception(error)
+    return code

@@ -1,0 +1,199 @@
+"""`qlq qkd`: sessions and their archives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qlq.cli import console, settings
+
+if TYPE_CHECKING:
+    from qlq.node.orders import Order
+
+app = typer.Typer(help="Key distribution sessions.", no_args_is_help=True)
+
+SCHEMA_RUN = "qlq.qkd.run/1"
+SCHEMA_VERIFY = "qlq.qkd.verify/1"
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+
+
+@app.command()
+def run(  # noqa: PLR0913 - one parameter for each option
+    *,
+    protocol: Annotated[str, typer.Option(help="bb84 or e91.")] = "bb84",
+    backend: Annotated[str | None, typer.Option(help="Backend URI: aer, aer:fez, cirq …")] = None,
+    pulses: Annotated[int, typer.Option(help="Signals or pairs to send.")] = 100_000,
+    symmetric: Annotated[
+        bool, typer.Option("--symmetric", help="Uniform bases, random sample of all rounds.")
+    ] = False,
+    basis_bias: Annotated[
+        float | None, typer.Option(help="Probability of the key setting, 0.5 to 0.99.")
+    ] = None,
+    qber_max: Annotated[
+        float | None, typer.Option(help="Tolerated QBER; default from the calibration.")
+    ] = None,
+    reconciliation: Annotated[
+        str, typer.Option(help="cascade, cascade-biconf or cascade-yanetal.")
+    ] = "cascade",
+    eve: Annotated[
+        str | None, typer.Option(help="intercept-resend:P[@random|key|test|ANGLE]")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Reproducible run; its keys are never stored.")
+    ] = None,
+    eps_sec: Annotated[float, typer.Option(help="Secrecy epsilon.")] = 1e-10,
+    eps_cor: Annotated[float, typer.Option(help="Correctness epsilon.")] = 1e-12,
+    archive: Annotated[Path | None, typer.Option(help="Folder for the archive.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what it would take; submit nothing.")
+    ] = False,
+    home: Annotated[str | None, typer.Option(help="Folder of keys and jobs.")] = None,
+    json: Json = False,
+) -> None:
+    """Run one session, both parties in this process; an abort exits with 3."""
+    console.State.document_schema = SCHEMA_RUN if json else None
+    from qlq.node import orders
+    from qlq.qkd.parameters import Sampling
+
+    found = settings.load(home=home, backend=backend)
+    order = orders.Order(
+        protocol=protocol,
+        backend=found.backend,
+        pulses=pulses,
+        sampling=Sampling.SYMMETRIC if symmetric else Sampling.BIASED,
+        basis_bias=basis_bias,
+        qber_max=qber_max,
+        reconciliation=reconciliation,
+        eve=eve,
+        seed=seed,
+        eps_sec=eps_sec,
+        eps_cor=eps_cor,
+        archive=archive,
+    )
+    if dry_run:
+        _show_plan(order, as_json=json)
+        return
+    session = orders.fulfil(order, found, console.tell)
+    if json:
+        fields = {name: value for name, value in session.document.items() if name != "schema"}
+        console.document(SCHEMA_RUN, fields)
+    else:
+        show(session.document)
+    if session.document["aborted"]:
+        raise typer.Exit(console.EXIT_ABORTED)
+
+
+def _show_plan(order: Order, *, as_json: bool) -> None:
+    from qlq.node import orders
+
+    planned = {"dry_run": True, **orders.estimate(order)}
+    if as_json:
+        console.document(SCHEMA_RUN, planned)
+        return
+    for name, value in planned.items():
+        console.out().print(f"{name}: {value}")
+
+
+def show(document: dict[str, Any]) -> None:
+    """A session's result as a table, with what its key is worth and the next command."""
+    from rich.table import Table
+
+    table = Table(show_header=False, title=f"{document['protocol'].upper()} on {document['backend']}")
+    for name, value in _rows(document):
+        table.add_row(name, value)
+    out = console.out()
+    out.print(table)
+    aborted = document["aborted"]
+    if aborted:
+        out.print(f"Aborted ({aborted['reason']}): {aborted['detail']}")
+        out.print("Worth: nothing; the key was erased.")
+        return
+    out.print(worth_line(document))
+    if document["archive"]:
+        out.print(f"Next: qlq qkd verify {document['archive']}")
+    else:
+        out.print("Next: qlq qkd run --archive DIR keeps everything needed to verify a session")
+
+
+def worth_line(document: dict[str, Any]) -> str:
+    """The line that says what the key is worth."""
+    from qlq.keys import Worth
+    from qlq.provenance import Claim
+    from qlq.qkd import worth
+
+    found = document["worth"]
+    claim = next(claim for claim in Claim if claim.label == found["claim"])
+    return worth.sentence(
+        Worth(claim, tuple(found["secret_against"]), found["entropy_cap_bits"])
+    )
+
+
+def _rows(document: dict[str, Any]) -> list[tuple[str, str]]:
+    """Names and values of the table."""
+    provenance, leak = document["provenance"], document["reconciliation"]
+    rows = [
+        ("device", f"{provenance['device']} ({provenance['kind']}), qubits {provenance['qubits']}"),
+        ("pulses", f"{document['pulses']}, key basis {document['basis_bias']:.0%}"),
+        ("sifted / test / key bits", " / ".join(str(document[n]) for n in _COUNTS)),
+        ("QBER key / test", f"{percent(document['qber_key'])} / {percent(document['qber_test'])}"),
+        ("QBER tolerated", percent(document["qber_max"])),
+    ]
+    if document["eve"]:
+        rows.append(("Eve", document["eve"]))
+    chsh = document["chsh"]
+    if chsh:
+        p = chsh["no_signalling_p"]
+        rows.append(("CHSH S", f"{chsh['s']:.3f} ± {chsh['sigma']:.3f}"))
+        rows.append(("no-signalling p", "too few rounds" if p is None else f"{p:.3f}"))
+        if chsh["exceeds_tsirelson"]:
+            rows.append(("warning", "S exceeds Tsirelson's bound: mitigated or signalling data"))
+    efficiency = "no errors" if leak["efficiency"] is None else f"f = {leak['efficiency']:.3f}"
+    rows += [
+        ("leakage", f"{leak['leak_ec_bits']} of {leak['leak_max_bits']} bits, {efficiency}"),
+        ("theorem", document["finite_key"]["theorem"]),
+        ("epsilon total", f"{document['finite_key']['eps_total']:.2e}"),
+        ("secret / net bits", f"{document['secret_bits']} / {document['net_bits']}"),
+        ("key id", document["key_id"] or "none stored"),
+        ("time", f"{document['timing']['wall_s']:.2f} s"),
+    ]
+    return rows
+
+
+_COUNTS = ("sifted_bits", "test_bits", "key_bits")
+
+
+def percent(rate: float | None) -> str:
+    """A rate for people; a dash where there is none."""
+    return "–" if rate is None else f"{rate:.2%}"
+
+
+@app.command()
+def verify(archive: Annotated[Path, typer.Argument(help="Folder of a session.")], *, json: Json = False) -> None:
+    """Recompute everything deterministic in an archive; exits with 7 on any difference."""
+    console.State.document_schema = SCHEMA_VERIFY if json else None
+    from dataclasses import asdict
+
+    from qlq.archive import verify as checking
+
+    verdict = checking.check(archive)
+    if json:
+        console.document(
+            SCHEMA_VERIFY,
+            {
+                "valid": verdict.is_valid,
+                "level": verdict.level,
+                "findings": [asdict(finding) for finding in verdict.findings],
+            },
+        )
+    else:
+        out = console.out()
+        for finding in verdict.findings:
+            place = f"{finding.file}: {finding.field}" if finding.field else finding.file
+            out.print(f"{place}: expected {finding.expected}, found {finding.found}", markup=False)
+        state = "valid" if verdict.is_valid else f"{len(verdict.findings)} findings"
+        out.print(f"{archive}: {state} ({verdict.level} check)", markup=False)
+    if not verdict.is_valid:
+        raise typer.Exit(console.EXIT_INTEGRITY)
