@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qlq.cli import console, settings
+from qlq.cli import console, qkd, settings
 
 if TYPE_CHECKING:
     from qlq.config import Settings
@@ -28,9 +28,7 @@ def show(
         bool, typer.Option("--origin", help="Also say where each value came from.")
     ] = False,
     home: Annotated[str | None, typer.Option(help="Folder of keys and jobs.")] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document on stdout.")
-    ] = False,
+    json: qkd.Json = False,
 ) -> None:
     """Show the settings in effect; a passphrase is never shown, only whether there is one."""
     console.State.document_schema = SCHEMA_SHOW if json else None
@@ -41,7 +39,14 @@ def show(
             name: {"value": value, "origin": found.origins[name].value}
             for name, value in values.items()
         }
-        console.document(SCHEMA_SHOW, {"file": str(found.file), "settings": fields})
+        console.document(
+            SCHEMA_SHOW,
+            {
+                "file": str(found.file),
+                "settings_folder": str(found.settings_folder),
+                "settings": fields,
+            },
+        )
         return
     from rich.table import Table
 
@@ -57,9 +62,6 @@ def _values(found: Settings) -> dict[str, str | None]:
     """What may be shown of each setting."""
     return {
         "home": str(found.home),
-        "settings_folder": str(found.settings_folder),
-        "profile": found.profile,
         "backend": found.backend,
-        "color": found.color.value,
         "passphrase": None if found.passphrase is None else "set",
     }
