@@ -24,6 +24,8 @@ FILE = "keys.sqlite"
 VERSION = 1
 BUSY_TIMEOUT_S = 10.0
 MASTER_BYTES = 32
+TALLIED = ("keys", "pools")
+"""Tables whose rows are never deleted, so that a missing one is found by counting."""
 
 _SCHEMA = """
 CREATE TABLE master (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
@@ -145,9 +147,7 @@ class SealedDatabase:
 
     def add_to_tally(self, name: str) -> None:
         """Count one more row of a table, inside a transaction."""
-        count = self.tally(name) + 1
-        stamp = self.seal(b"", "tally", name, count)
-        self._db.execute("REPLACE INTO tally VALUES (?, ?, ?)", (name, count, stamp))
+        self._write_tally(name, self.tally(name) + 1)
 
     def tally(self, name: str) -> int:
         """How many rows were ever added to a table."""
@@ -155,10 +155,14 @@ class SealedDatabase:
             "SELECT count, stamp FROM tally WHERE name = ?", (name,)
         ).fetchone()
         if row is None:
-            return 0
+            raise self.damaged(f"the tally of {name} is gone")
         count: int = row[0]
         self.check_stamp(row[1], "tally", name, count)
         return count
+
+    def _write_tally(self, name: str, count: int) -> None:
+        stamp = self.seal(b"", "tally", name, count)
+        self._db.execute("REPLACE INTO tally VALUES (?, ?, ?)", (name, count, stamp))
 
     def damaged(self, what: str) -> KeyStoreDamaged:
         """The error that says so, and what to do."""
@@ -177,14 +181,17 @@ class SealedDatabase:
                     db.execute(statement)
                 rows = [("check", check), ("digest", digest.sha256(check))]
                 db.executemany("INSERT INTO master VALUES (?, ?)", rows)
+                for table in TALLIED:
+                    self._write_tally(table, 0)
                 db.execute(f"PRAGMA user_version = {VERSION}")
                 return
             if version != VERSION:
                 raise self.damaged(f"version {version} is unknown")
             found: dict[str, Any] = dict(db.execute("SELECT name, value FROM master"))
-        if digest.sha256(found.get("check", b"")) != found.get("digest"):
+        known = found.get("check")
+        if not isinstance(known, bytes) or digest.sha256(known) != found.get("digest"):
             raise self.damaged("the check of the master key does not fit its digest")
-        if found["check"] != check:
+        if known != check:
             raise ConfigError(
                 f"{self._path} is sealed with another master key: set QLQ_PASSPHRASE to the "
                 "passphrase it was made with, unset it if it was made without one, or put "

@@ -189,9 +189,11 @@ class KeyStore:
         if not state.has_bytes:
             db.execute("UPDATE keys SET sealed = NULL WHERE key_id = ?", (key_id,))
 
-    def _checked(self, row: tuple[str, bytes, str, bytes | None, bytes]) -> _Stored:
+    def _checked(self, row: tuple[object, ...]) -> _Stored:
         """What a row of the table says; raises KeyStoreDamaged unless it fits its seals."""
         key_id, meta, state_text, sealed, stamp = row
+        if not (isinstance(meta, bytes) and isinstance(state_text, str)):
+            raise self._sealed.damaged(f"key {key_id} cannot be read")
         self._sealed.check_stamp(stamp, "state", digest.sha256(meta), state_text)
         try:
             described = msgspec.json.decode(meta, type=KeyDescription)

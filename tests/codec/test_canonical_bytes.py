@@ -74,7 +74,7 @@ def test_text_outside_normal_form_c_is_refused() -> None:
 @given(st.binary(max_size=60))
 def test_any_bytes_give_a_value_or_a_refusal(data: bytes) -> None:
     try:
-        value = codec.decode(b"\x01" + data, Vote)
+        value: Vote = codec.decode(b"\x01" + data, Vote)
     except RemoteMisuse:
         return
     assert codec.encode(value) == b"\x01" + data
