@@ -1,5 +1,6 @@
 """A BB84 session through the Python API: run it, keep it, check it."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ backend = registry.open_backend("aer:fez")
 tolerance = sessions.default_qber_max(backend.describe(), Protocol.BB84)
 committed = parameters.commit(Wanted(protocol=Protocol.BB84, pulses=50_000, qber_max=tolerance))
 seeds = sessions.Seeds.from_system()
-pair = parties.passing_pair(seeds.alice)  # parties.open_pair(...) keeps the keys
+pair = parties.passing_pair(os.urandom(32))  # parties.open_pair(...) keeps the keys
 session = sessions.run(committed, backend, pair, seeds=seeds, archive=folder)
 backend.close()
 

@@ -1,1 +1,1 @@
-"""QLQ: quantum key distribution on real backends, with post-processing that anyone can re-verify."""
+"""QLQ: quantum key distribution on real backends, re-verifiable by anyone."""

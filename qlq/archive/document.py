@@ -127,9 +127,7 @@ def _worth(parameters: Parameters, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _finite_key(
-    parameters: Parameters, found: record.Record, outcome: Outcome
-) -> dict[str, Any]:
+def _finite_key(parameters: Parameters, found: record.Record, outcome: Outcome) -> dict[str, Any]:
     eps_sec, eps_cor = float(parameters.eps_sec), 2.0**-parameters.tag_bits
     return {
         "theorem": parameters.theorem,
@@ -145,9 +143,7 @@ def _finite_key(
     }
 
 
-def _chsh(
-    parameters: Parameters, found: record.Record, outcome: Outcome
-) -> dict[str, Any] | None:
+def _chsh(parameters: Parameters, found: record.Record, outcome: Outcome) -> dict[str, Any] | None:
     if parameters.protocol is not Protocol.E91 or found.disclosed is None:
         return None
     if found.estimate is None or found.estimate.chsh is None:
@@ -175,7 +171,5 @@ def blocks(parameters: Parameters, found: record.Record) -> list[dict[str, Any]]
             "qber_test": number(estimate.test.rate),
             "chsh_s": None if estimate.chsh is None else number(estimate.chsh.s),
         }
-        for index, estimate in enumerate(
-            estimation.estimate_by_block(parameters, found.disclosed)
-        )
+        for index, estimate in enumerate(estimation.estimate_by_block(parameters, found.disclosed))
     ]

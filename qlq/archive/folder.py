@@ -79,7 +79,11 @@ def check_free(folder: Path) -> None:
 
 
 def write(
-    folder: Path, *, public: Mapping[str, bytes], secret: Mapping[str, bytes], manifest: Mapping[str, Any]
+    folder: Path,
+    *,
+    public: Mapping[str, bytes],
+    secret: Mapping[str, bytes],
+    manifest: Mapping[str, Any],
 ) -> None:
     """Write an archive; the folder appears complete or not at all.
 
@@ -100,7 +104,11 @@ def write(
     try:
         draft.mkdir(parents=True)
         for name, data in {**contents, MANIFEST: document}.items():
-            _write_file(draft / name, data, mode=0o600 if name in files and name.startswith(SECRETS) else 0o644)
+            _write_file(
+                draft / name,
+                data,
+                mode=0o600 if name in files and name.startswith(SECRETS) else 0o644,
+            )
         if folder.exists():
             folder.rmdir()
         draft.rename(folder)

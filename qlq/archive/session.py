@@ -7,7 +7,7 @@ outcomes, and must say the same bytes.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import importlib.metadata
 import json
 import struct
@@ -90,7 +90,7 @@ def write(
     """Write an archive; see `folder.write` for errors."""
     found = record.read(parameters, transcript)
     manifest = {
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "parameters": msgspec.to_builtins(parameters),
         "result": dict(result),
         "blocks": document.blocks(parameters, found),

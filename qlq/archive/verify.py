@@ -114,9 +114,7 @@ def _read(file: Path, *, limit: int) -> bytes:
     return data
 
 
-def _read_files(
-    path: Path, manifest: Mapping[str, Any]
-) -> tuple[dict[str, bytes], list[Finding]]:
+def _read_files(path: Path, manifest: Mapping[str, Any]) -> tuple[dict[str, bytes], list[Finding]]:
     """Every file that the manifest names; an absent `secrets/` is no finding."""
     listed = manifest.get("files")
     if not isinstance(listed, dict):
@@ -134,9 +132,7 @@ def _read_files(
         found = digest.sha256(contents[name]).hex()
         if found != expected:
             findings.append(Finding(name, "sha256", str(expected), found))
-    present = {
-        str(file.relative_to(path)) for file in path.rglob("*") if not file.is_dir()
-    }
+    present = {str(file.relative_to(path)) for file in path.rglob("*") if not file.is_dir()}
     extra = sorted(present - set(listed) - {folder.MANIFEST})
     findings += [Finding(name, "", "no such file", "a file") for name in extra]
     return contents, findings
@@ -157,13 +153,19 @@ def _recompute(
     outcome = document.Outcome(provenances=jobs, **manifest["inputs"])
     result = json.loads(json.dumps(document.build(parameters, found, outcome)))
     blocks = json.loads(json.dumps(document.blocks(parameters, found)))
-    findings = _compare("parameters.secret_bits", secret_length_bits(parameters), parameters.secret_bits)
+    findings = _compare(
+        "parameters.secret_bits", secret_length_bits(parameters), parameters.secret_bits
+    )
     findings += _compare("result", result, manifest["result"])
     findings += _compare("blocks", blocks, manifest["blocks"])
-    findings += _compare("inputs.abort.reason", found.abort_reason, (outcome.abort or {}).get("reason"))
+    findings += _compare(
+        "inputs.abort.reason", found.abort_reason, (outcome.abort or {}).get("reason")
+    )
     known = session.known_program_digests()
     findings += [
-        Finding(folder.MANIFEST, f"jobs[{index}].program_digest", "a circuit of QLQ", job.program_digest)
+        Finding(
+            folder.MANIFEST, f"jobs[{index}].program_digest", "a circuit of QLQ", job.program_digest
+        )
         for index, job in enumerate(jobs)
         if job.program_digest not in known
     ]
@@ -201,11 +203,8 @@ def _replay(
         return [Finding(folder.SECRETS, "", "secrets that both parties can run from", str(error))]
     if again == transcript:
         return []
-    for index, (first, second) in enumerate(zip(again.entries, transcript.entries, strict=False)):
-        if first != second:
-            break
-    else:
-        index = min(len(again.entries), len(transcript.entries))
+    same = [a == b for a, b in zip(again.entries, transcript.entries, strict=False)]
+    index = same.index(False) if False in same else len(same)
     return [
         Finding(
             folder.TRANSCRIPT,

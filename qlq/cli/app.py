@@ -28,13 +28,11 @@ app.command("doctor")(doctor.doctor)
 def options(
     home: Annotated[str | None, typer.Option(help="Folder of keys and jobs.")] = None,
     profile: Annotated[str | None, typer.Option(help="Profile of qlq.toml.")] = None,
-    verbose: Annotated[  # noqa: FBT002 - a flag of the command line
+    verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show where an error comes from.")
     ] = False,
-    quiet: Annotated[  # noqa: FBT002
-        bool, typer.Option("--quiet", "-q", help="No progress on stderr.")
-    ] = False,
-    version: Annotated[bool, typer.Option("--version", help="Version.")] = False,  # noqa: FBT002
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Version.")] = False,
 ) -> None:
     """Options that go before the command."""
     if version:
@@ -50,9 +48,9 @@ def finish(error: BaseException) -> int:
     """The exit code of whatever ended the command; says what went wrong."""
     from typer._click import exceptions  # typer brings its own click
 
-    if isinstance(error, exceptions.Exit):
+    if isinstance(error, typer.Exit):
         return int(error.exit_code)
-    if isinstance(error, exceptions.Abort):
+    if isinstance(error, typer.Abort):
         return console.EXIT_INTERRUPTED
     if isinstance(error, exceptions.ClickException):
         error.show(file=sys.stderr)

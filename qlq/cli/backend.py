@@ -39,7 +39,9 @@ def list_backends(*, json: qkd.Json = False) -> None:
 
 
 @app.command()
-def show(uri: Annotated[str, typer.Argument(help="Backend URI.")], *, json: qkd.Json = False) -> None:
+def show(
+    uri: Annotated[str, typer.Argument(help="Backend URI.")], *, json: qkd.Json = False
+) -> None:
     """A device, its calibration, and the qubits that a session would use."""
     console.State.document_schema = SCHEMA_SHOW if json else None
     from qlq.backends import registry
@@ -67,8 +69,7 @@ def show(uri: Annotated[str, typer.Argument(help="Backend URI.")], *, json: qkd.
     if json:
         errors = {str(qubit): error for qubit, error in sorted(info.qubit_errors.items())}
         pairs = [
-            {"pair": list(pair), "error": error}
-            for pair, error in sorted(info.pair_errors.items())
+            {"pair": list(pair), "error": error} for pair, error in sorted(info.pair_errors.items())
         ]
         console.document(SCHEMA_SHOW, {**fields, "qubit_errors": errors, "pair_errors": pairs})
         return
@@ -76,7 +77,7 @@ def show(uri: Annotated[str, typer.Argument(help="Backend URI.")], *, json: qkd.
 
 
 @app.command()
-def estimate(  # noqa: PLR0913 - one parameter for each option
+def estimate(
     uri: Annotated[str, typer.Argument(help="Backend URI.")],
     *,
     protocol: Annotated[str, typer.Option(help="bb84 or e91.")] = "bb84",

@@ -26,16 +26,16 @@ def demo(
         ("BB84", orders.Order(protocol="bb84", backend=backend, pulses=PULSES)),
         (
             "BB84, Eve on every pulse",
-            orders.Order(
-                protocol="bb84", backend=backend, pulses=PULSES, eve="intercept-resend:1"
-            ),
+            orders.Order(protocol="bb84", backend=backend, pulses=PULSES, eve="intercept-resend:1"),
         ),
         ("E91", orders.Order(protocol="e91", backend=backend, pulses=2 * PULSES)),
     )
     told = [
         (title, session.document)
         for (title, _), session in zip(
-            stories, orders.fulfil_passing([order for _, order in stories], console.tell), strict=True
+            stories,
+            orders.fulfil_passing([order for _, order in stories], console.tell),
+            strict=True,
         )
     ]
     if json:

@@ -21,7 +21,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 
 
 @app.command()
-def run(  # noqa: PLR0913 - one parameter for each option
+def run(
     *,
     protocol: Annotated[str, typer.Option(help="bb84 or e91.")] = "bb84",
     backend: Annotated[str | None, typer.Option(help="Backend URI: aer, aer:fez, cirq …")] = None,
@@ -101,7 +101,9 @@ def show(document: dict[str, Any]) -> None:
     """A session's result as a table, with what its key is worth and the next command."""
     from rich.table import Table
 
-    table = Table(show_header=False, title=f"{document['protocol'].upper()} on {document['backend']}")
+    table = Table(
+        show_header=False, title=f"{document['protocol'].upper()} on {document['backend']}"
+    )
     for name, value in _rows(document):
         table.add_row(name, value)
     out = console.out()
@@ -126,9 +128,7 @@ def worth_line(document: dict[str, Any]) -> str:
 
     found = document["worth"]
     claim = next(claim for claim in Claim if claim.label == found["claim"])
-    return worth.sentence(
-        Worth(claim, tuple(found["secret_against"]), found["entropy_cap_bits"])
-    )
+    return worth.sentence(Worth(claim, tuple(found["secret_against"]), found["entropy_cap_bits"]))
 
 
 def _rows(document: dict[str, Any]) -> list[tuple[str, str]]:
@@ -171,7 +171,9 @@ def percent(rate: float | None) -> str:
 
 
 @app.command()
-def verify(archive: Annotated[Path, typer.Argument(help="Folder of a session.")], *, json: Json = False) -> None:
+def verify(
+    archive: Annotated[Path, typer.Argument(help="Folder of a session.")], *, json: Json = False
+) -> None:
     """Recompute everything deterministic in an archive; exits with 7 on any difference."""
     console.State.document_schema = SCHEMA_VERIFY if json else None
     from dataclasses import asdict

@@ -210,7 +210,6 @@ def _success_probability(committed: Parameters, predicted: float | None) -> floa
     return float(fits.mean())
 
 
-
 def fulfil_passing(orders: list[Order], tell: Callable[[str], None]) -> list[sessions.Session]:
     """Run sessions one after the other on one opened backend, and keep nothing of them.
 

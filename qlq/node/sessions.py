@@ -129,9 +129,7 @@ class _Run:
 
 def default_qber_max(info: DeviceInfo, protocol: Protocol) -> float:
     """The tolerance for this device, from its calibration: half as much again and 0.5 %."""
-    predicted = (
-        info.predicted_qber_bb84 if protocol is Protocol.BB84 else info.predicted_qber_e91
-    )
+    predicted = info.predicted_qber_bb84 if protocol is Protocol.BB84 else info.predicted_qber_e91
     wanted = 1.5 * (predicted or 0.0) + 0.005
     return round(min(QBER_MAX_CEILING, max(QBER_MAX_FLOOR, wanted)), 4)
 
@@ -359,9 +357,7 @@ def _put_away(
             eps_cor=eps["eps_cor"],
             eps_auth=eps["eps_auth"] + eps["eps_earlier"],
             provenance=outcome.provenances[0],
-            worth=worth.value(
-                parameters, outcome.provenances, reproducible=outcome.reproducible
-            ),
+            worth=worth.value(parameters, outcome.provenances, reproducible=outcome.reproducible),
         )
         for party, bits in kept.items()
         if bits is not None

@@ -49,7 +49,6 @@ from qlq.qkd.messages import (
     Commitment,
     Disclosure,
     Message,
-    ParityReply,
     ParityRequest,
     ReconciliationDone,
     ReconciliationStart,

@@ -39,4 +39,4 @@ def arrangement() -> Arrangement:
 
 def alice_inputs(settings: NDArray[np.uint8], bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Index of Alice's angles for each pulse (uint8)."""
-    return (settings << 1) | bits
+    return ((settings << 1) | bits).astype(np.uint8)

@@ -115,7 +115,7 @@ def block_sizes(variant: Variant, *, qber: float, bits: int) -> Schedule:
         case Variant.BICONF:
             first = math.ceil(0.92 / rate)
             sizes, clean = [first, 3 * first], 10
-        case Variant.YANETAL:
+        case _:
             first = math.ceil(0.80 / rate)
             sizes, clean = [first, 5 * first, *[late] * 8], 1
     return Schedule(tuple(min(size, half) for size in sizes), late, clean)
@@ -201,9 +201,7 @@ class Responder:
             (request.stops, np.uint32),
             (request.parities, np.uint8),
         ):
-            require(
-                array.dtype == dtype and array.shape == (count,), f"expected {count} {dtype}"
-            )
+            require(array.dtype == dtype and array.shape == (count,), f"expected {count} {dtype}")
         require(count > 0, "a request without a question")
         require(self.answered_bits + count <= self._room, "more parities than the key has bits")
         require(bool((request.starts < request.stops).all()), "an empty range")
@@ -332,9 +330,7 @@ class Corrector:
             found = self.corrections - self._flips_before_pass
             self._clean = 0 if found else self._clean + 1
         enough = self._passes >= len(self._schedule.sizes)
-        return self._passes >= PASSES_MAX or (
-            enough and self._clean >= self._schedule.clean_passes
-        )
+        return self._passes >= PASSES_MAX or (enough and self._clean >= self._schedule.clean_passes)
 
     def _open_pass(self) -> int:
         """Start the next pass; the number of its questions."""

@@ -159,14 +159,10 @@ def converse(
                     raise
     except ProtocolAbort as error:
         return Ending(table.transcript, None, None, error)
-    return Ending(
-        table.transcript, table.keys.get(Party.ALICE), table.keys.get(Party.BOB), None
-    )
+    return Ending(table.transcript, table.keys.get(Party.ALICE), table.keys.get(Party.BOB), None)
 
 
-def _use_link(
-    table: _Table, party: Party, duty: UseLink
-) -> Generator[Wish, Answer, None]:
+def _use_link(table: _Table, party: Party, duty: UseLink) -> Generator[Wish, Answer, None]:
     """Wait for both parties' inputs, then give each its own outcomes."""
     table.inputs[party] = duty.inputs
     if len(table.inputs) < len(Party):

@@ -29,7 +29,9 @@ def arrangement() -> Arrangement:
     return Arrangement(
         program=circuit.load("e91"),
         alice_angles=np.array([(KEY_ANGLE_RAD,), (TEST_ANGLE_RAD,)]),
-        bob_angles=np.array([(KEY_ANGLE_RAD,), (TEST_ANGLE_RAD,), (math.pi / 4,), (3 * math.pi / 4,)]),
+        bob_angles=np.array(
+            [(KEY_ANGLE_RAD,), (TEST_ANGLE_RAD,), (math.pi / 4,), (3 * math.pi / 4,)]
+        ),
         alice_bit=0,
         bob_bit=1,
         key_rad=KEY_ANGLE_RAD,

@@ -49,9 +49,7 @@ class Estimate:
     @property
     def sample(self) -> ErrorCount:
         """Both bases together."""
-        return ErrorCount(
-            self.key.errors + self.test.errors, self.key.rounds + self.test.rounds
-        )
+        return ErrorCount(self.key.errors + self.test.errors, self.key.rounds + self.test.rounds)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,9 +86,7 @@ def estimate_by_block(parameters: Parameters, disclosed: Disclosed) -> list[Esti
     ]
 
 
-def _estimate(
-    parameters: Parameters, disclosed: Disclosed, within: NDArray[np.bool_]
-) -> Estimate:
+def _estimate(parameters: Parameters, disclosed: Disclosed, within: NDArray[np.bool_]) -> Estimate:
     shown = is_disclosed(disclosed.roles)
     roles, alice = disclosed.roles[shown], disclosed.alice[shown]
     wrong = disclosed.alice_bits != disclosed.bob_bits
@@ -131,8 +127,6 @@ def judge(parameters: Parameters, found: Estimate) -> None:
         if not count.rate <= parameters.qber_max:
             raise QBERTooHigh(basis=basis, qber=count.rate, qber_max=parameters.qber_max)
     if parameters.is_symmetric and not found.sample.rate <= parameters.qber_max:
-        raise QBERTooHigh(
-            basis="pooled", qber=found.sample.rate, qber_max=parameters.qber_max
-        )
+        raise QBERTooHigh(basis="pooled", qber=found.sample.rate, qber_max=parameters.qber_max)
     if found.chsh is not None and not found.chsh.s - CHSH_SIGMAS * found.chsh.sigma > 2.0:  # noqa: PLR2004
         raise BellTestFailed(s=found.chsh.s, sigma=found.chsh.sigma)

@@ -21,7 +21,7 @@ _GOLDEN_STEPS = 90
 """Shrinks the interval by 0.618^90 = 2e-19: below the resolution of a float."""
 
 
-def secret_length_bits_biased(  # noqa: PLR0913 - the letters of the formula
+def secret_length_bits_biased(
     *, n: int, k: int, q_tol: float, leak_bits: int, tag_bits: int, eps_sec: float
 ) -> int:
     """Secret bits when key rounds and test rounds lie in different bases; 0 where none are.
@@ -47,7 +47,7 @@ def secret_length_bits_biased(  # noqa: PLR0913 - the letters of the formula
     return max(0, math.floor(length))
 
 
-def biased_length_unclipped(  # noqa: PLR0913 - the letters of the formula
+def biased_length_unclipped(
     *, n: int, k: int, q_tol: float, leak_bits: int, tag_bits: int, eps_sec: float
 ) -> float:
     """`secret_length_bits_biased` before rounding down and clipping, for optimisers."""
@@ -67,7 +67,7 @@ def deviation_biased(*, n: int, k: int, eps_sec: float) -> float:
     return serfling_deviation(rest=n, sample=k, ln_failure=2.0 * math.log(eps_sec / 4.0))
 
 
-def secret_length_bits_symmetric(  # noqa: PLR0913 - the letters of the formula
+def secret_length_bits_symmetric(
     *, m: int, k: int, q_tol: float, leak_bits: int, tag_bits: int, eps_sec: float
 ) -> int:
     """Secret bits when the test rounds are a random sample of all rounds; 0 where none are.
@@ -93,7 +93,7 @@ def secret_length_bits_symmetric(  # noqa: PLR0913 - the letters of the formula
     return max(0, math.floor(length))
 
 
-def symmetric_length_unclipped(  # noqa: PLR0913 - the letters of the formula
+def symmetric_length_unclipped(
     *, m: int, k: int, q_tol: float, leak_bits: int, tag_bits: int, eps_sec: float
 ) -> float:
     """`secret_length_bits_symmetric` before rounding down and clipping.
@@ -126,7 +126,7 @@ def eps_pe(*, m: int, k: int, slack: float) -> float:
     return 2.0 * math.exp(-_exponent(m=m, k=k) * slack**2)
 
 
-def log2_eps_pa(  # noqa: PLR0913 - the letters of the formula
+def log2_eps_pa(
     *, n: int, q_tol: float, slack: float, leak_bits: int, tag_bits: int, length_bits: int
 ) -> float:
     """Binary logarithm of the amplification epsilon; a logarithm, as 2^x overflows.
@@ -137,7 +137,7 @@ def log2_eps_pa(  # noqa: PLR0913 - the letters of the formula
     return excess / 2.0 - 1.0
 
 
-def eps_pa(  # noqa: PLR0913 - the letters of the formula
+def eps_pa(
     *, n: int, q_tol: float, slack: float, leak_bits: int, tag_bits: int, length_bits: int
 ) -> float:
     """Amplification epsilon; infinite where it exceeds the largest float."""
@@ -152,7 +152,7 @@ def eps_pa(  # noqa: PLR0913 - the letters of the formula
     return 2.0**exponent if exponent < 1024.0 else math.inf  # noqa: PLR2004
 
 
-def eps_sec_symmetric(  # noqa: PLR0913 - the letters of the formula
+def eps_sec_symmetric(
     *, m: int, k: int, q_tol: float, leak_bits: int, tag_bits: int, length_bits: int
 ) -> tuple[float, float]:
     """Least secrecy epsilon of a key of this length, and the slack v that reaches it.
@@ -178,7 +178,7 @@ def eps_sec_symmetric(  # noqa: PLR0913 - the letters of the formula
     return math.exp(min(ln_sum(slack), 700.0)), slack
 
 
-def _check(  # noqa: PLR0913 - the letters of the formula
+def _check(
     *, key: int, test: int, q_tol: float, leak_bits: int, tag_bits: int, eps_sec: float
 ) -> None:
     if key < 1 or test < 1:

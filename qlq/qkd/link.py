@@ -215,7 +215,7 @@ def transmit_with_eve(
         key_rad=arrangement.key_rad,
         test_rad=arrangement.test_rad,
     )
-    prepared = (axis[attacked] << 1) | first.bob_bits[attacked]
+    prepared = ((axis[attacked] << 1) | first.bob_bits[attacked]).astype(np.uint8)
     second = yield from transmit(
         resent, prepared, bob[attacked], blocks=min(blocks, prepared.size), order_rng=order_rng
     )

@@ -22,25 +22,25 @@ class _Message(msgspec.Struct, frozen=True, array_like=True, tag=True, forbid_un
     """Base of all messages: an array that starts with the class name."""
 
 
-class Commitment(_Message):
+class Commitment(_Message, frozen=True):
     """Alice proposes everything that is fixed before the first pulse."""
 
     parameters: Parameters
 
 
-class Acceptance(_Message):
+class Acceptance(_Message, frozen=True):
     """Bob agrees: the digest of the parameters that he, too, was started with."""
 
     parameters_digest: str
 
 
-class Bases(_Message):
+class Bases(_Message, frozen=True):
     """Bob's settings of all pulses, sent after he has measured the last one."""
 
     settings: bytes
 
 
-class Selection(_Message):
+class Selection(_Message, frozen=True):
     """Alice's settings, her choice of rounds, and her bits of the disclosed ones.
 
     `key_mask` and `rate_mask` run over the matched key rounds (symmetric: over all matched
@@ -54,19 +54,19 @@ class Selection(_Message):
     bits: bytes
 
 
-class Disclosure(_Message):
+class Disclosure(_Message, frozen=True):
     """Bob's bits of the disclosed rounds."""
 
     bits: bytes
 
 
-class ReconciliationStart(_Message):
+class ReconciliationStart(_Message, frozen=True):
     """Alice's seed of the Cascade permutations."""
 
     seed: bytes
 
 
-class ParityRequest(_Message):
+class ParityRequest(_Message, frozen=True):
     """Bob asks for parities of ranges and reveals his own of the same ranges.
 
     `passes` are little-endian uint16, `starts` and `stops` little-endian uint32.
@@ -78,13 +78,13 @@ class ParityRequest(_Message):
     parities: bytes
 
 
-class ParityReply(_Message):
+class ParityReply(_Message, frozen=True):
     """Alice's parities, in the order of the request."""
 
     parities: bytes
 
 
-class ReconciliationDone(_Message):
+class ReconciliationDone(_Message, frozen=True):
     """Bob has no question left.
 
     `corrected_bits` reveals nothing new: each binary search ends at one position, in public.
@@ -93,31 +93,31 @@ class ReconciliationDone(_Message):
     corrected_bits: int
 
 
-class Verification(_Message):
+class Verification(_Message, frozen=True):
     """Alice's universal hash of her key and the seed that chose the hash function."""
 
     seed: bytes
     tag: bytes
 
 
-class Verified(_Message):
+class Verified(_Message, frozen=True):
     """Bob's key has the same hash."""
 
 
-class Amplification(_Message):
+class Amplification(_Message, frozen=True):
     """Alice's seed of the Toeplitz matrix."""
 
     seed: bytes
 
 
-class TranscriptTag(_Message):
+class TranscriptTag(_Message, frozen=True):
     """A tag over all messages so far, under the one-time key at this offset of the pool."""
 
     offset_bits: int
     tag: bytes
 
 
-class Abort(_Message):
+class Abort(_Message, frozen=True):
     """The sender has erased its key."""
 
     reason: str
@@ -169,7 +169,7 @@ def unpack(data: bytes, *, count: int) -> NDArray[np.uint8]:
 def pack_settings(settings: NDArray[np.uint8], *, settings_count: int) -> bytes:
     """Settings as one packed plane of bits for each binary digit, lowest first."""
     planes = range(_plane_count(settings_count))
-    return b"".join(pack((settings >> plane) & 1) for plane in planes)
+    return b"".join(pack(((settings >> plane) & 1).astype(np.uint8)) for plane in planes)
 
 
 def unpack_settings(data: bytes, *, count: int, settings_count: int) -> NDArray[np.uint8]:
@@ -193,5 +193,3 @@ def integers(data: bytes, *, dtype: str, count: int) -> NDArray[np.int64]:
 
 def _plane_count(settings_count: int) -> int:
     return (settings_count - 1).bit_length()
-
-

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlq.errors import LeakageExceeded, require
+from qlq.numerics import shuffles
 from qlq.qkd import cascade, messages
 from qlq.qkd.messages import ParityReply, ParityRequest
 from qlq.qkd.parameters import Parameters, Reconciliation
@@ -79,7 +80,7 @@ class Asker:
         cls, parameters: Parameters, key: NDArray[np.uint8], *, seed: bytes, qber: float
     ) -> Asker:
         """Ready to ask; raises RemoteMisuse for a seed of another length."""
-        require(len(seed) == cascade.shuffles.SEED_BYTES, f"a seed of {len(seed)} bytes")
+        require(len(seed) == shuffles.SEED_BYTES, f"a seed of {len(seed)} bytes")
         corrector = cascade.Corrector(
             key, seed=seed, variant=_VARIANT[parameters.reconciliation], qber=qber
         )

@@ -100,9 +100,7 @@ def _only(said: Said, kind: type[M]) -> M | None:
     return found[0] if found else None
 
 
-def _disclosed(
-    parameters: Parameters, said: Said
-) -> tuple[estimation.Disclosed | None, int]:
+def _disclosed(parameters: Parameters, said: Said) -> tuple[estimation.Disclosed | None, int]:
     bases, chosen = _only(said, messages.Bases), _only(said, messages.Selection)
     shown_by_bob = _only(said, messages.Disclosure)
     if bases is None or chosen is None:
@@ -148,4 +146,3 @@ def _leakage(said: Said) -> Leakage:
                 continue
         count += 1
     return Leakage(alice_bits, bob_bits, count, corrected)
-

@@ -27,9 +27,7 @@ class Setting(IntEnum):
     CHSH_HIGH = 3
 
 
-def draw_settings(
-    seed: bytes, *, thresholds: tuple[int, ...], count: int
-) -> NDArray[np.uint8]:
+def draw_settings(seed: bytes, *, thresholds: tuple[int, ...], count: int) -> NDArray[np.uint8]:
     """One setting for each of `count` pulses (uint8).
 
     Args:
@@ -42,7 +40,8 @@ def draw_settings(
         raise ValueError(f"thresholds must ascend to {BIAS_STEPS}: {thresholds}")
     table = np.searchsorted(np.asarray(thresholds), np.arange(BIAS_STEPS), side="right")
     draws = np.frombuffer(stream.expand(seed, label="settings", length=2 * count), dtype="<u2")
-    return table.astype(np.uint8)[draws]
+    settings: NDArray[np.uint8] = table.astype(np.uint8)[draws]
+    return settings
 
 
 def draw_bits(seed: bytes, *, count: int) -> NDArray[np.uint8]:

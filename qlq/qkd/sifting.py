@@ -56,9 +56,7 @@ class Matched:
     test: NDArray[np.int64]
 
 
-def match(
-    parameters: Parameters, alice: NDArray[np.uint8], bob: NDArray[np.uint8]
-) -> Matched:
+def match(parameters: Parameters, alice: NDArray[np.uint8], bob: NDArray[np.uint8]) -> Matched:
     """Rounds with equal settings; in the symmetric variant both kinds are all of them."""
     if parameters.is_symmetric:
         both = np.flatnonzero(alice == bob)
@@ -89,17 +87,13 @@ def select(parameters: Parameters, matched: Matched, *, seed: bytes) -> Masks:
     _require_enough("matched test", matched.test.size, parameters.test_rounds)
     kept = _choose(wanted, out_of=matched.key.size, seed=seed, label="kept")
     rate = _choose_within(kept, parameters.rate_rounds, seed=seed, label="rate")
-    test = _choose(
-        parameters.test_rounds, out_of=matched.test.size, seed=seed, label="test"
-    )
+    test = _choose(parameters.test_rounds, out_of=matched.test.size, seed=seed, label="test")
     return Masks(key=kept & ~rate, rate=rate, test=test)
 
 
 def _require_enough(what: str, found: int, wanted: int) -> None:
     if found < wanted or wanted < 1:
-        raise TooFewRounds(
-            f"{found} {what} rounds, {max(wanted, 1)} committed: send more pulses"
-        )
+        raise TooFewRounds(f"{found} {what} rounds, {max(wanted, 1)} committed: send more pulses")
 
 
 def _choose(count: int, *, out_of: int, seed: bytes, label: str) -> NDArray[np.bool_]:

@@ -14,9 +14,7 @@ def seed_length_bits(*, key_bits: int, tag_bits: int) -> int:
     return key_bits + tag_bits - 1
 
 
-def tag(
-    bits: NDArray[np.uint8], *, seed: NDArray[np.uint8], tag_bits: int
-) -> NDArray[np.uint8]:
+def tag(bits: NDArray[np.uint8], *, seed: NDArray[np.uint8], tag_bits: int) -> NDArray[np.uint8]:
     """Hash of a key: equal for equal keys, and for unequal ones with probability 2^-tag_bits.
 
     The probability is over the seed, which must be drawn after both keys are fixed and used

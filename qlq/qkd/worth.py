@@ -36,9 +36,7 @@ def _secret_against(claim: Claim) -> tuple[str, ...]:
             return ("readers of the classical channel with bounded computers",)
 
 
-def _entropy_cap_bits(
-    parameters: Parameters, provenances: tuple[Provenance, ...]
-) -> int | None:
+def _entropy_cap_bits(parameters: Parameters, provenances: tuple[Provenance, ...]) -> int | None:
     """Most entropy the key can have, from the generators behind the raw bits.
 
     BB84: the raw bits are Alice's, from her 256-bit seed. E91: they are the device's; a
@@ -62,8 +60,8 @@ def assumptions(parameters: Parameters) -> tuple[str, ...]:
     if parameters.protocol is Protocol.E91:
         return (
             *common,
-            "Bob's key and test settings are mutually unbiased (overlap 1/2); S is a witness, "
-            "not the source of the key length",
+            "Bob's key and test settings are mutually unbiased (overlap 1/2)",
+            "S is a witness, not the source of the key length",
         )
     return (*common, "Alice's source sends one qubit in exactly the four BB84 states")
 
@@ -74,6 +72,11 @@ def sentence(worth: Worth) -> str:
         return (
             f"Worth: {worth.claim.label}; made from a typed seed, so it is secret against nobody."
         )
-    cap = "" if worth.entropy_cap_bits is None else f" (entropy at most {worth.entropy_cap_bits} bits)"
+    cap = (
+        ""
+        if worth.entropy_cap_bits is None
+        else f" (entropy at most {worth.entropy_cap_bits} bits)"
+    )
     alone = "" if worth.protects_alone else "; never used without a post-quantum secret beside it"
-    return f"Worth: {worth.claim.label}{cap}; secret against {' and '.join(worth.secret_against)}{alone}."
+    against = " and ".join(worth.secret_against)
+    return f"Worth: {worth.claim.label}{cap}; secret against {against}{alone}."
