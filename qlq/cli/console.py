@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import typer
     from rich.console import Console
 
 EXIT_OK = 0
@@ -66,6 +67,29 @@ def exit_code(error: BaseException) -> int:
         if isinstance(error, kinds):
             return code
     return EXIT_BUG
+
+
+def schema_of(group: typer.Typer, arguments: list[str]) -> str:
+    """The schema of the document that a command line prints: `qlq.<command>/1`."""
+    from typer.main import get_command
+
+    here: object = get_command(group)
+    path = []
+    for word in arguments:
+        inside = getattr(here, "commands", {})
+        if word in inside:
+            path.append(word)
+            here = inside[word]
+    return f"qlq.{'.'.join(path) or 'error'}/1"
+
+
+def document_usage(error: BaseException) -> None:
+    """Print the document of a command line that typer itself refuses, if one is wanted."""
+    from typer.exceptions import TyperException
+
+    if State.document_schema is not None and isinstance(error, TyperException):
+        fields = {"error": {"kind": "UsageError", "message": error.format_message()}}
+        document(State.document_schema, fields)
 
 
 def report(error: BaseException) -> int:
