@@ -50,9 +50,50 @@ _RESET = re.compile(r"reset q\[(\d{1,5})\];")
 _MEASURE = re.compile(r"c\[(\d{1,5})\] = measure q\[(\d{1,5})\];")
 _ANGLE_ALONE = re.compile(_ANGLE)
 _RESERVED = frozenset(
-    {"q", "c", "pi", "tau", "euler", "gate", "input", "output", "qubit", "bit", "measure", "reset"}
-    | {"barrier", "if", "for", "while", "def", "let", "const", "float", "int", "angle", "u", "id"}
-    | {"p", "v", "vi", "si", "ti", "ii", "cnot", "gphase", "in", "pow", "inv", "ctrl", "box", "end"}
+    {
+        "q",
+        "c",
+        "pi",
+        "tau",
+        "euler",
+        "gate",
+        "input",
+        "output",
+        "qubit",
+        "bit",
+        "measure",
+        "reset",
+    }
+    | {
+        "barrier",
+        "if",
+        "for",
+        "while",
+        "def",
+        "let",
+        "const",
+        "float",
+        "int",
+        "angle",
+        "u",
+        "id",
+    }
+    | {
+        "p",
+        "v",
+        "vi",
+        "si",
+        "ti",
+        "ii",
+        "cnot",
+        "gphase",
+        "in",
+        "pow",
+        "inv",
+        "ctrl",
+        "box",
+        "end",
+    }
     | FIXED_GATES.keys()
     | ROTATIONS.keys()
     | PAIR_GATES.keys()
@@ -143,7 +184,9 @@ class Plan:
                 f"{len(self.program.params)}), not {bindings.shape}"
             )
         if bindings.shape[0] < 1 or not np.isfinite(bindings).all():
-            raise ValueError(f"bindings need at least one row of finite values, not {bindings!r}")
+            raise ValueError(
+                f"bindings need at least one row of finite values, not {bindings!r}"
+            )
         _check_count(self.shots, "shots", low=1, high=1 << 40)
         if self.seed is not None:
             _check_count(self.seed, "seed", low=0, high=SEED_MAX)
@@ -339,7 +382,9 @@ class _Parser:
         used = {statement.angle.param for statement in self._statements if statement.angle}
         if unused := [name for name in self._params if name not in used]:
             raise self._refusal(f"parameter {unused[0]!r} is never used")
-        measured = [statement.bit for statement in self._statements if statement.bit is not None]
+        measured = [
+            statement.bit for statement in self._statements if statement.bit is not None
+        ]
         if sorted(measured) != list(range(self._sizes["c"])):
             raise self._refusal("every classical bit must be measured exactly once")
 

@@ -12,13 +12,15 @@ VECTORS = "shared/vectors"
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Under QLQ_STRICT_SKIPS=1 a skip fails, but for live tests and absent vectors."""
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]
-    if report.skipped and os.environ.get("QLQ_STRICT_SKIPS") == "1" and not hasattr(report, "wasxfail"):
+    if (
+        report.skipped
+        and os.environ.get("QLQ_STRICT_SKIPS") == "1"
+        and not hasattr(report, "wasxfail")
+    ):
         reason = str(report.longrepr)
         allowed = "tests/live" in item.nodeid or VECTORS in reason
         if not allowed:

@@ -85,10 +85,10 @@ def write(
     result: Mapping[str, Any],
     outcome: document.Outcome,
     transcript: Transcript,
+    found: record.Record,
     secrets: Secrets | None,
 ) -> None:
     """Write an archive; see `folder.write` for errors."""
-    found = record.read(parameters, transcript)
     manifest = {
         "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "parameters": msgspec.to_builtins(parameters),

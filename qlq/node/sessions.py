@@ -304,6 +304,7 @@ def _finish(
             result=result,
             outcome=outcome,
             transcript=ending.transcript,
+            found=found,
             secrets=None if ending.abort else _secrets(seeds, gathered),
         )
     keys = {}

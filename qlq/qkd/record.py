@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
-
 from qlq.errors import RemoteMisuse
 from qlq.numerics.entropy import binary_entropy
 from qlq.qkd import authentication, bob, estimation, messages, sifting
@@ -114,7 +112,7 @@ def _disclosed(parameters: Parameters, said: Said) -> tuple[estimation.Disclosed
     )
     roles = bob.unpack_roles(parameters, a, b, chosen)
     matched = sifting.match(parameters, a, b)
-    sifted_bits = int(np.union1d(matched.key, matched.test).size)
+    sifted_bits = matched.count
     if shown_by_bob is None:
         return None, sifted_bits
     shown = int(sifting.is_disclosed(roles).sum())

@@ -55,6 +55,11 @@ class Matched:
     key: NDArray[np.int64]
     test: NDArray[np.int64]
 
+    @property
+    def count(self) -> int:
+        """Rounds that are in one of the two; in the symmetric variant both are the same."""
+        return self.key.size if self.key is self.test else self.key.size + self.test.size
+
 
 def match(parameters: Parameters, alice: NDArray[np.uint8], bob: NDArray[np.uint8]) -> Matched:
     """Rounds with equal settings; in the symmetric variant both kinds are all of them."""

@@ -35,7 +35,7 @@ def run_probe(folder: Path) -> str:
         "LOCALAPPDATA": str(blocked / "local"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    ran = subprocess.run(  # noqa: S603 - our own interpreter and text
+    ran = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         env=environment,
         capture_output=True,
