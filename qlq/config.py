@@ -119,23 +119,27 @@ def _read(path: Path, *, profile: str | None) -> tuple[dict[str, str], dict[str,
     """The top level and one profile of the file; both empty where there is no file."""
     document: dict[str, object] = {}
     try:
-        if path.is_file():
+        if path.exists():
             with path.open("rb") as file:
                 document = tomllib.loads(file.read(FILE_BYTES_MAX).decode())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"cannot use {path}: {error}") from error
     profiles = document.pop("profile", {})
     top = _checked(document, path)
+    if not isinstance(profiles, dict) or not all(isinstance(p, dict) for p in profiles.values()):
+        raise ConfigError(f"'profile' in {path} must be tables: write [profile.NAME]")
+    checked = {name: _checked(table, path) for name, table in profiles.items()}
     if profile is None:
         return top, {}
-    if not isinstance(profiles, dict) or not isinstance(profiles.get(profile), dict):
-        names = sorted(profiles) if isinstance(profiles, dict) else []
-        raise ConfigError(f"no profile {profile!r} in {path}; {_hint(profile, names)}")
-    return top, _checked(profiles[profile], path)
+    if profile not in checked:
+        raise ConfigError(f"no profile {profile!r} in {path}; {_hint(profile, sorted(checked))}")
+    return top, checked[profile]
 
 
 def _checked(table: Mapping[str, object], path: Path) -> dict[str, str]:
     for name, value in table.items():
+        if name == "passphrase":
+            raise ConfigError(f"{path} holds a passphrase: remove it, and set QLQ_PASSPHRASE")
         if name not in _FILE_KEYS:
             raise ConfigError(f"unknown setting {name!r} in {path}; {_hint(name, _FILE_KEYS)}")
         if not isinstance(value, str):

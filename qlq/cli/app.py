@@ -24,6 +24,14 @@ app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 
 
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands over the flag
+    if wanted:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"qlq {installed('qlq')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     home: Annotated[str | None, typer.Option(help="Folder of keys and jobs.")] = None,
@@ -32,14 +40,12 @@ def options(
         bool, typer.Option("--verbose", "-v", help="Show where an error comes from.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Version.")] = False,
+    version: Annotated[  # noqa: ARG001 - its callback has ended the command already
+        bool,
+        typer.Option("--version", help="Version.", is_eager=True, callback=_show_version),
+    ] = False,
 ) -> None:
     """Options that go before the command."""
-    if version:
-        from importlib.metadata import version as installed
-
-        typer.echo(f"qlq {installed('qlq')}")
-        raise typer.Exit
     console.State.home, console.State.profile = home, profile
     console.State.verbose, console.State.quiet = verbose, quiet
 

@@ -20,6 +20,9 @@ EXIT_BUDGET = 6
 EXIT_INTEGRITY = 7
 EXIT_INTERRUPTED = 130
 
+WIDTH_WITHOUT_TERMINAL = 1000
+"""Columns of a table that goes to a file or a pipe: enough that no id is cut off."""
+
 
 class State:
     """What the global options said; set once, before the command runs."""
@@ -46,7 +49,8 @@ def out() -> Console:
     """A console for tables on stdout; plain where stdout is no terminal or NO_COLOR is set."""
     from rich.console import Console
 
-    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+    width = None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL
+    return Console(width=width, soft_wrap=width is not None, highlight=False)
 
 
 def exit_code(error: BaseException) -> int:

@@ -14,6 +14,7 @@ app = typer.Typer(help="Stored keys.", no_args_is_help=True)
 SCHEMA_LIST = "qlq.keys.list/1"
 DAY_S = 86_400
 HOUR_S = 3_600
+KEY_ID_CHARACTERS = 36
 
 
 class Owner(StrEnum):
@@ -58,9 +59,10 @@ def list_keys(
 
 def _print(rows: list[dict[str, Any]]) -> None:
     """The same for people."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("party", "key id", "bits", "state", "age", "claim")
+    key_id = Column("key id", no_wrap=True, min_width=KEY_ID_CHARACTERS)
+    table = Table("party", key_id, "bits", "state", "age", "claim")
     for row in rows:
         table.add_row(
             row["party"],

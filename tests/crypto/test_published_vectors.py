@@ -29,9 +29,7 @@ def test_poly1305_of_rfc_8439_section_2_5_2() -> None:
         ("01" + "00" * 31, "ff" * 16 + "fb" + "fe" * 15 + "01" * 16, "00" * 16),
     ],
 )
-def test_poly1305_at_the_edges_of_its_arithmetic(
-    key: str, message: str, expected: str
-) -> None:
+def test_poly1305_at_the_edges_of_its_arithmetic(key: str, message: str, expected: str) -> None:
     assert mac.tag(bytes.fromhex(key), bytes.fromhex(message)).hex() == expected
 
 

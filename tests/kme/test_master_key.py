@@ -11,6 +11,8 @@ import pytest
 from qlq.errors import ConfigError
 from qlq.kme import master
 
+WORDS, EMPTY = "open sesame", ""
+
 
 def test_a_key_file_is_made_once_and_for_the_owner_alone(tmp_path: Path) -> None:
     made = master.obtain(
@@ -40,9 +42,7 @@ def test_a_key_file_that_others_may_use_is_refused(tmp_path: Path, mode: int) ->
 
 def test_a_key_file_inside_the_data_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="inside the data folder"):
-        master.obtain(
-            passphrase=None, data_folder=tmp_path, settings_folder=tmp_path / "settings"
-        )
+        master.obtain(passphrase=None, data_folder=tmp_path, settings_folder=tmp_path / "settings")
     assert not (tmp_path / "settings").exists()
 
 
@@ -88,13 +88,13 @@ def test_a_passphrase_gives_the_same_key_with_its_salt_only(tmp_path: Path) -> N
     "change", [{"salt": "00"}, {"salt": 5}, {"m": 8}, {"v": 2}, {"kdf": "scrypt"}]
 )
 def test_a_changed_salt_file_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
-    master.obtain(passphrase="x", data_folder=tmp_path, settings_folder=tmp_path / "settings")
+    master.obtain(passphrase=WORDS, data_folder=tmp_path, settings_folder=tmp_path / "settings")
     salt_file = tmp_path / "master.salt"
     salt_file.write_text(json.dumps({**json.loads(salt_file.read_text()), **change}))
     with pytest.raises(ConfigError, match=r"master\.salt"):
-        master.obtain(passphrase="x", data_folder=tmp_path, settings_folder=tmp_path / "s")
+        master.obtain(passphrase=WORDS, data_folder=tmp_path, settings_folder=tmp_path / "s")
 
 
 def test_an_empty_passphrase_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="empty"):
-        master.obtain(passphrase="", data_folder=tmp_path, settings_folder=tmp_path / "s")
+        master.obtain(passphrase=EMPTY, data_folder=tmp_path, settings_folder=tmp_path / "s")

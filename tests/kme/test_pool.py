@@ -196,7 +196,7 @@ def test_what_is_spent_stays_spent_and_leaves_the_disk(tmp_path: Path) -> None:
         "DELETE FROM tag_keys",
         "UPDATE tag_keys SET sealed = zeroblob(61)",
         "UPDATE OR REPLACE tag_keys SET sender = 'alice'",
-        "UPDATE OR REPLACE tag_keys SET offset_bits = 256",
+        "UPDATE tag_keys SET sealed = (SELECT sealed FROM tag_keys WHERE sender = 'bob')",
         "UPDATE top_ups SET eps = '0.5'",
         "UPDATE top_ups SET length_bits = 256",
         "DELETE FROM top_ups",
@@ -207,15 +207,18 @@ def test_whoever_edits_a_pool_is_found(tmp_path: Path, statement: str) -> None:
         pool.bootstrap(TO_BOB, TO_ALICE)
         pool.take(Sender.BOB)
         pool.take(Sender.ALICE)
-        if "offset_bits" in statement:
-            statement = "UPDATE tag_keys SET sealed = (SELECT sealed FROM tag_keys LIMIT 1)"
     db = sqlite3.connect(tmp_path / FILE)
     db.executescript(statement)
     db.close()
     with AuthenticationPool(tmp_path, MASTER, peer="bob") as pool, pytest.raises(KeyStoreDamaged):
-        assert pool.eps_accumulated == 0.0
-        pool.take(Sender.ALICE)
-        pool.take(Sender.BOB)
+        _use_all(pool)
+
+
+def _use_all(pool: AuthenticationPool) -> None:
+    """Everything that a session asks of a pool."""
+    assert pool.eps_accumulated == 0.0
+    pool.take(Sender.ALICE)
+    pool.take(Sender.BOB)
 
 
 _TAKING = """
@@ -261,7 +264,9 @@ def test_marks_never_go_back_and_no_offset_is_taken_twice(wishes: list[int | Non
     now, taken = Marks(0, 256 * 30), set()
     for wish in wishes:
         try:
-            offset, after = marks.take_next(now) if wish is None else (wish, marks.take_at(now, wish))
+            offset, after = (
+                marks.take_next(now) if wish is None else (wish, marks.take_at(now, wish))
+            )
         except (KeysExhausted, RemoteMisuse):
             continue
         assert offset not in taken
