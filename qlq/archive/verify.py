@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,12 @@ from qlq.qkd.parameters import Parameters, secret_length_bits
 
 MANIFEST_BYTES_MAX = 16 << 20
 FILE_BYTES_MAX = 256 << 20
+ABSENT = "no such field"
+MALFORMED = (
+    *(QLQError, msgspec.MsgspecError, struct.error),
+    *(LookupError, TypeError, AttributeError, ValueError, ArithmeticError),
+)
+"""What reading a session of somebody else's making may raise: fields of another type or shape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,7 @@ def check(path: Path) -> Verdict:
     level = "full" if secret else "public"
     try:
         findings += _recompute(manifest, contents, secret)
-    except (QLQError, msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         if not findings:
             findings.append(Finding(folder.MANIFEST, "", "a session that can be read", str(error)))
     return Verdict(level, tuple(findings))
@@ -180,7 +187,9 @@ def _compare(name: str, expected: object, found: object) -> list[Finding]:
         return [
             finding
             for key in sorted(expected.keys() | found.keys())
-            for finding in _compare(f"{name}.{key}", expected.get(key), found.get(key))
+            for finding in _compare(
+                f"{name}.{key}", expected.get(key, ABSENT), found.get(key, ABSENT)
+            )
         ]
     if isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
         return [
@@ -199,7 +208,7 @@ def _replay(
     """Run both parties again; they must say what the transcript says."""
     try:
         again = _say_again(parameters, session.Secrets.unpack(secret, pulses=parameters.pulses))
-    except (QLQError, KeyError, ValueError) as error:
+    except MALFORMED as error:
         return [Finding(folder.SECRETS, "", "secrets that both parties can run from", str(error))]
     if again == transcript:
         return []
