@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from qlq.archive import document, folder
 from qlq.circuit import load
-from qlq.errors import InvariantBroken
+from qlq.errors import InvariantBroken, require
 from qlq.provenance import Claim, Kind, Provenance, Tier
 from qlq.qkd import messages, record
 from qlq.qkd.duties import Party, TagKey, Transcript
@@ -68,6 +68,8 @@ class Secrets:
     def unpack(cls, packed: Mapping[str, bytes], *, pulses: int) -> Secrets:
         """The secrets in these files; raises RemoteMisuse or KeyError for other contents."""
         alice_bits = packed.get("alice_bits.bin")
+        size = len(packed["tag_keys.bin"])
+        require(size == _TAG_KEY.size * len(Party), f"{size} bytes are not two tag keys")
         keys = list(_TAG_KEY.iter_unpack(packed["tag_keys.bin"]))
         return cls(
             alice_seed=packed["alice_seed.bin"],
