@@ -8,7 +8,7 @@ import typer
 
 from qlq.cli import console, qkd
 
-app = typer.Typer(help="Quantum backends.", no_args_is_help=True)
+app = typer.Typer(help="Quantum backends.", no_args_is_help=True, rich_markup_mode=None)
 
 SCHEMA_LIST = "qlq.backend.list/1"
 SCHEMA_SHOW = "qlq.backend.show/1"

@@ -11,7 +11,7 @@ from qlq.cli import console, qkd, settings
 if TYPE_CHECKING:
     from qlq.config import Settings
 
-app = typer.Typer(help="Settings.", no_args_is_help=True)
+app = typer.Typer(help="Settings.", no_args_is_help=True, rich_markup_mode=None)
 
 SCHEMA_SHOW = "qlq.config.show/1"
 

@@ -9,7 +9,7 @@ import typer
 
 from qlq.cli import console, qkd, settings
 
-app = typer.Typer(help="Stored keys.", no_args_is_help=True)
+app = typer.Typer(help="Stored keys.", no_args_is_help=True, rich_markup_mode=None)
 
 SCHEMA_LIST = "qlq.keys.list/1"
 DAY_S = 86_400

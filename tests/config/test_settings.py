@@ -115,3 +115,10 @@ def test_the_passphrase_comes_from_the_environment_and_is_not_shown() -> None:
     assert "sesame" not in repr(found)
     assert "sesame" not in str(found)
     assert config.load(flags={}, environ={"HOME": "/h"}).passphrase is None
+
+
+@pytest.mark.parametrize("name", ["home", "backend"])
+def test_an_empty_variable_says_nothing(name: str) -> None:
+    """The XDG specification's rule for its own variables, kept for ours."""
+    found = config.load(flags={}, environ={"HOME": "/h", f"QLQ_{name.upper()}": ""})
+    assert found.origins[name] is Origin.DEFAULT
