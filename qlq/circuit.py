@@ -44,7 +44,8 @@ _ANGLE = (
 _INPUT = re.compile(r"input float\[64\] ([a-z][a-z0-9_]*);")
 _REGISTER = re.compile(r"(qubit|bit)\[([1-9]\d{0,4})\] (q|c);")
 _GATE = re.compile(
-    rf"(?P<gate>[a-z]+)(?:\((?P<angle>{_ANGLE})\))? q\[(?P<a>\d{{1,5}})\](?:, q\[(?P<b>\d{{1,5}})\])?;"
+    rf"(?P<gate>[a-z]+)(?:\((?P<angle>{_ANGLE})\))? q\[(?P<a>\d{{1,5}})\]"
+    r"(?:, q\[(?P<b>\d{1,5})\])?;"
 )
 _RESET = re.compile(r"reset q\[(\d{1,5})\];")
 _MEASURE = re.compile(r"c\[(\d{1,5})\] = measure q\[(\d{1,5})\];")
@@ -184,9 +185,7 @@ class Plan:
                 f"{len(self.program.params)}), not {bindings.shape}"
             )
         if bindings.shape[0] < 1 or not np.isfinite(bindings).all():
-            raise ValueError(
-                f"bindings need at least one row of finite values, not {bindings!r}"
-            )
+            raise ValueError(f"bindings need at least one row of finite values, not {bindings!r}")
         _check_count(self.shots, "shots", low=1, high=1 << 40)
         if self.seed is not None:
             _check_count(self.seed, "seed", low=0, high=SEED_MAX)
@@ -229,7 +228,7 @@ def parse(source: str, *, name: str) -> Program:
     """The program that a text in the QLQ profile describes.
 
     Args:
-        source: The whole text; lines end with `\\n`.
+        source: The whole text; every line ends with a line feed.
         name: A short name for people and messages.
 
     Raises:
@@ -382,9 +381,7 @@ class _Parser:
         used = {statement.angle.param for statement in self._statements if statement.angle}
         if unused := [name for name in self._params if name not in used]:
             raise self._refusal(f"parameter {unused[0]!r} is never used")
-        measured = [
-            statement.bit for statement in self._statements if statement.bit is not None
-        ]
+        measured = [statement.bit for statement in self._statements if statement.bit is not None]
         if sorted(measured) != list(range(self._sizes["c"])):
             raise self._refusal("every classical bit must be measured exactly once")
 

@@ -1,7 +1,7 @@
 """Qiskit Aer: `aer` without noise, `aer:<device>` with the noise of an IBM device's snapshot.
 
-A plan is one parametrised circuit run with all rows bound at once; the simulator's memory, one hex
-word a shot, keeps the order of the shots. Device noise is built for the used qubits only, relabelled
+A plan is one parametrised circuit run with all rows bound at once; the simulator's memory, one
+hex word a shot, keeps the order of the shots. Device noise is built for the used qubits only, relabelled
 from 0: a whole chip takes seconds to build and minutes to run. Source: Aer's device model
 (depolarising channel and thermal relaxation fitted to the reported gate error, readout confusion).
 """
@@ -113,9 +113,7 @@ class AerBackend(LocalBackend):
                 self._compiled[key] = _Compiled(plan.program, self._calibration, qubits)
             return self._compiled[key]
 
-    def _pieces(
-        self, plan: Plan, entropy: np.random.SeedSequence
-    ) -> Iterator[NDArray[np.uint8]]:
+    def _pieces(self, plan: Plan, entropy: np.random.SeedSequence) -> Iterator[NDArray[np.uint8]]:
         compiled = self._compile(plan)
         rows = max(1, PIECE_EXECUTIONS // plan.shots)
         for start in range(0, plan.bindings.shape[0], rows):
@@ -159,9 +157,7 @@ class AerBackend(LocalBackend):
             from qiskit_aer import AerError
 
             raise AerError(str(result.status))
-        return np.stack(
-            [unpack_memory(row.data.memory, program.n_bits) for row in result.results]
-        )
+        return np.stack([unpack_memory(row.data.memory, program.n_bits) for row in result.results])
 
     def _provenance(self, plan: Plan, job_id: str, cap_bits: int) -> Provenance:
         calibration = self._calibration
@@ -286,9 +282,7 @@ def _compile_for(target: Target, circuit: QuantumCircuit, program: Program) -> Q
     try:
         compiled: QuantumCircuit = manager.run(circuit)
     except QiskitError as error:
-        raise CircuitRejected(
-            f"{program.name} does not compile for the device: {error}"
-        ) from error
+        raise CircuitRejected(f"{program.name} does not compile for the device: {error}") from error
     return compiled
 
 
@@ -320,7 +314,13 @@ def _open(address: Address) -> Backend:
 def _listing() -> list[Listing]:
     """The ideal simulator and every packaged device."""
     ideal = Listing(
-        "aer", "qiskit-aer", "aer_simulator", Kind.IDEAL, IDEAL_QUBITS_MAX, True, ""
+        "aer",
+        "qiskit-aer",
+        "aer_simulator",
+        Kind.IDEAL,
+        IDEAL_QUBITS_MAX,
+        available=True,
+        reason="",
     )
     devices = [
         Listing(

@@ -86,9 +86,7 @@ def resume(
         JobFailed: The job is unknown, ended without shots, or the deadline passed.
     """
     if handle.plan_digest != plan.digest:
-        raise ValueError(
-            f"job {handle.job_id} ran plan {handle.plan_digest}, not {plan.digest}"
-        )
+        raise ValueError(f"job {handle.job_id} ran plan {handle.plan_digest}, not {plan.digest}")
     if handle.backend != backend.name:
         raise ValueError(f"job {handle.job_id} is on {handle.backend}, not on {backend.name}")
     return _await(backend, handle, plan, _Clock(timeout_s), progress)

@@ -94,9 +94,7 @@ class LocalBackend(ABC):
         """Compile what the plan needs; raises CircuitRejected before a job exists."""
 
     @abstractmethod
-    def _pieces(
-        self, plan: Plan, entropy: np.random.SeedSequence
-    ) -> Iterator[NDArray[np.uint8]]:
+    def _pieces(self, plan: Plan, entropy: np.random.SeedSequence) -> Iterator[NDArray[np.uint8]]:
         """The bits of the plan, some rows at a time, each uint8 (rows, shots, bits)."""
 
     @abstractmethod

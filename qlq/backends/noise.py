@@ -307,9 +307,7 @@ def ibm_calibration(folder: Path) -> Calibration:
     }
     usable = {
         name: {
-            on: operation
-            for on, operation in table.items()
-            if all(qubit in qubits for qubit in on)
+            on: operation for on, operation in table.items() if all(qubit in qubits for qubit in on)
         }
         for name, table in operations.items()
     }
@@ -369,8 +367,7 @@ def _ibm_qubit(
 def _values(entries: list[dict[str, Any]]) -> dict[str, float]:
     """Values by name, times in seconds."""
     return {
-        entry["name"]: float(entry["value"]) * _SECONDS.get(entry["unit"], 1.0)
-        for entry in entries
+        entry["name"]: float(entry["value"]) * _SECONDS.get(entry["unit"], 1.0) for entry in entries
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 
 from qlq.backends.port import Address, Backend, Listing, Scheme
 from qlq.errors import BackendUnavailable, ConfigError
@@ -97,6 +97,16 @@ def qubits_option(address: Address) -> tuple[int, ...] | None:
 def install_command(extra: str) -> str:
     """The command that installs an extra of QLQ."""
     return f"pip install 'qlq[{extra}]'" if extra else "pip install qlq"
+
+
+def missing(*packages: str, extra: str) -> str:
+    """Why a backend cannot be used: the first package that is not installed; empty if none."""
+    for package in packages:
+        try:
+            version(package)
+        except PackageNotFoundError:
+            return f"{package} is not installed: {install_command(extra)}"
+    return ""
 
 
 def nearest(value: str, known: Iterable[str]) -> str:

@@ -65,7 +65,7 @@ def exit_code(error: BaseException) -> int:
         (errors.BackendError, EXIT_BACKEND),
         ((errors.KeysExhausted, errors.EntropyRefused), EXIT_EXHAUSTED),
         ((errors.KeyStoreDamaged, errors.ArchiveInvalid, errors.CryptoError), EXIT_INTEGRITY),
-        ((errors.KeyStoreError, ValueError), EXIT_USAGE),
+        (errors.KeyStoreError, EXIT_USAGE),
     )
     for kinds, code in table:
         if isinstance(error, kinds):

@@ -151,9 +151,7 @@ class SealedDatabase:
 
     def tally(self, name: str) -> int:
         """How many rows were ever added to a table."""
-        row = self._db.execute(
-            "SELECT count, stamp FROM tally WHERE name = ?", (name,)
-        ).fetchone()
+        row = self._db.execute("SELECT count, stamp FROM tally WHERE name = ?", (name,)).fetchone()
         if row is None:
             raise self.damaged(f"the tally of {name} is gone")
         count: int = row[0]

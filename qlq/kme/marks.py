@@ -63,7 +63,5 @@ def extend(marks: Marks, material: bytes) -> Marks:
     """The marks with new key at the end; raises ValueError unless it is whole tag keys."""
     bits = 8 * len(material)
     if bits == 0 or bits % TAG_KEY_BITS:
-        raise ValueError(
-            f"a pool grows by whole tag keys of {TAG_KEY_BITS} bits, not {bits} bits"
-        )
+        raise ValueError(f"a pool grows by whole tag keys of {TAG_KEY_BITS} bits, not {bits} bits")
     return Marks(marks.spent_bits, marks.end_bits + bits)

@@ -115,7 +115,5 @@ def _read_private(path: Path) -> bytes:
             raise ConfigError(f"{path} belongs to another user: make it yours with chown")
         if stat.S_IMODE(found.st_mode) & 0o077:
             mode = stat.S_IMODE(found.st_mode)
-            raise ConfigError(
-                f"{path} has mode {mode:04o}, others may use it: chmod 600 {path}"
-            )
+            raise ConfigError(f"{path} has mode {mode:04o}, others may use it: chmod 600 {path}")
         return file.read(4096)

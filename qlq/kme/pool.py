@@ -115,9 +115,7 @@ class AuthenticationPool:
     def _write_marks(self, db: sqlite3.Connection, sender: Sender, after: Marks) -> None:
         place = (self._peer, sender.value)
         stamp = self._sealed.seal(b"", "pool", *place, after.spent_bits, after.end_bits)
-        known = db.execute(
-            "SELECT 1 FROM pools WHERE peer = ? AND sender = ?", place
-        ).fetchone()
+        known = db.execute("SELECT 1 FROM pools WHERE peer = ? AND sender = ?", place).fetchone()
         db.execute(
             "REPLACE INTO pools VALUES (?, ?, ?, ?, ?)",
             (*place, after.spent_bits, after.end_bits, stamp),
@@ -125,9 +123,7 @@ class AuthenticationPool:
         if known is None:
             self._sealed.add_to_tally("pools")
 
-    def _spend(
-        self, db: sqlite3.Connection, sender: Sender, offset: int, after: Marks
-    ) -> bytes:
+    def _spend(self, db: sqlite3.Connection, sender: Sender, offset: int, after: Marks) -> bytes:
         """The key at an offset; it and all before it are deleted, and the marks moved."""
         place = (self._peer, sender.value)
         row = db.execute(

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from qlq.config import Settings
+from qlq.errors import ConfigError
 from qlq.kme import master
 from qlq.kme.database import FILE
 from qlq.kme.store import KeyStore
@@ -17,12 +18,11 @@ def describe_keys(settings: Settings, party: str) -> list[dict[str, Any]]:
     """A party's keys without their bytes; empty where there is no store yet.
 
     Raises:
-        ValueError: No such party.
-        ConfigError: The store cannot be opened.
+        ConfigError: No such party, or the store cannot be opened.
         KeyStoreDamaged: It was changed.
     """
     if party not in set(Party):
-        raise ValueError(f"unknown party {party!r}; known: {', '.join(Party)}")
+        raise ConfigError(f"unknown party {party!r}; known: {', '.join(Party)}")
     folder = party_folder(settings.home, Party(party))
     if not (folder / FILE).exists():
         return []

@@ -15,6 +15,7 @@ from qlq.backends import registry
 from qlq.backends.port import Backend, DeviceInfo
 from qlq.circuit import Plan
 from qlq.config import Settings
+from qlq.errors import ConfigError
 from qlq.kme import master
 from qlq.node import parties, sessions
 from qlq.provenance import Kind
@@ -94,12 +95,19 @@ def wanted(order: Order, info: DeviceInfo) -> Wanted:
 
 
 def check(order: Order) -> None:
-    """Refuse what needs no backend to be refused, before an SDK is imported."""
-    wanted(order, DeviceInfo("", "", kind=Kind.IDEAL, qubits=0))
-    if order.eve is not None:
-        eve.parse(order.eve)
-    if order.seed is not None and order.seed < 0:
-        raise ValueError(f"the seed must not be negative: {order.seed}")
+    """Refuse what needs no backend to be refused, before an SDK is imported.
+
+    Raises:
+        ConfigError: Naming the value that cannot be used.
+    """
+    try:
+        wanted(order, DeviceInfo("", "", kind=Kind.IDEAL, qubits=0))
+        if order.eve is not None:
+            eve.parse(order.eve)
+        if order.seed is not None and order.seed < 0:
+            raise ValueError(f"the seed must not be negative: {order.seed}")
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def fulfil(order: Order, settings: Settings, tell: Callable[[str], None]) -> sessions.Session:

@@ -167,7 +167,15 @@ def run(
         folder.check_free(archive)
     tell = progress or (lambda _text: None)
     gathered = _Run()
-    ending = _conduct(parameters, backend, pair, seeds, attack, gathered, tell)
+    ending = _conduct(
+        parameters,
+        backend,
+        pair,
+        seeds=seeds,
+        attack=attack,
+        gathered=gathered,
+        tell=tell,
+    )
     tell("writing the result")
     return _finish(
         parameters,
@@ -185,6 +193,7 @@ def _conduct(
     parameters: Parameters,
     backend: Backend,
     pair: Pair,
+    *,
     seeds: Seeds,
     attack: InterceptResend | None,
     gathered: _Run,

@@ -73,9 +73,7 @@ def choose(count: int, *, out_of: int, keys: bytes) -> NDArray[np.bool_]:
     if not 0 <= count <= out_of:
         raise ValueError(f"cannot choose {count} out of {out_of}")
     if len(keys) != CHOICE_BYTES * out_of:
-        raise ValueError(
-            f"{out_of} candidates need {CHOICE_BYTES * out_of} bytes, not {len(keys)}"
-        )
+        raise ValueError(f"{out_of} candidates need {CHOICE_BYTES * out_of} bytes, not {len(keys)}")
     mask = np.zeros(out_of, dtype=np.bool_)
     if count == out_of:
         mask[:] = True

@@ -56,9 +56,7 @@ def chsh_value(counts: NDArray[np.int64]) -> ChshValue:
         E91 after ry(-angle).
     """
     if counts.dtype != np.int64 or counts.shape != (2, 2, 2, 2):
-        raise ValueError(
-            f"counts must be int64 of (2, 2, 2, 2), not {counts.dtype} {counts.shape}"
-        )
+        raise ValueError(f"counts must be int64 of (2, 2, 2, 2), not {counts.dtype} {counts.shape}")
     if counts.min() < 0:
         raise ValueError(f"negative count: {counts.min()}")
     rounds = counts.sum(axis=(2, 3)).astype(np.float64)

@@ -30,9 +30,7 @@ def clopper_pearson(*, errors: int, trials: int, confidence: float) -> tuple[flo
         raise ValueError(f"confidence outside (0, 1): {confidence}")
     tail = (1.0 - confidence) / 2.0
     low = special.betaincinv(errors, trials - errors + 1, tail) if errors else 0.0
-    high = (
-        special.betaincinv(errors + 1, trials - errors, 1.0 - tail) if errors < trials else 1.0
-    )
+    high = special.betaincinv(errors + 1, trials - errors, 1.0 - tail) if errors < trials else 1.0
     return float(low), float(high)
 
 

@@ -81,7 +81,7 @@ def read(parameters: Parameters, transcript: Transcript) -> Record:
         estimate=None if disclosed is None else estimation.estimate(parameters, disclosed),
         leakage=_leakage(said),
         tags=len(tagged),
-        eps_auth=len(tagged) * authentication.eps_auth(transcript.length_bytes),
+        eps_auth=len(tagged) * authentication.eps_auth(len(authentication.framed(transcript))),
         abort_reason=aborted[0][1].reason if aborted else None,
         aborted_by=aborted[0][0] if aborted else None,
     )

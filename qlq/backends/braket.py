@@ -1,0 +1,158 @@
+"""Amazon Braket's local simulator.
+
+Rows with equal bindings run as one task, and its shots are dealt to them in order. Bits that the
+SDK derived from probabilities are no shots and are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlq.backends import dialects, registry
+from qlq.backends.local import LocalBackend
+from qlq.backends.port import Address, Backend, DeviceInfo, Limits, Listing, Scheme
+from qlq.circuit import Plan
+from qlq.errors import BackendUnavailable, CircuitRejected, ConfigError, InvariantBroken, JobFailed
+from qlq.provenance import Claim, Kind, Provenance, Tier
+
+SEED_BITS = 128
+"""A job without a seed draws so many bits for numpy's SeedSequence."""
+
+QUBITS_MAX = 20
+_LIMITS = {
+    "shots_max": 1 << 24,
+    "executions_max": 1 << 28,
+    "rows_max": 4096,
+    "poll_interval_s": 0.02,
+}
+
+
+class BraketLocalBackend(LocalBackend):
+    """Braket's state-vector simulator; opened through the registry."""
+
+    def __init__(self) -> None:
+        """Import the simulator."""
+        from braket.default_simulator import StateVectorSimulator
+
+        super().__init__(
+            name="braket:local",
+            limits=Limits(qubits_max=QUBITS_MAX, **_LIMITS),  # type: ignore[arg-type]
+            seed_bits=SEED_BITS,
+            vendor_errors=(ValueError, TypeError, RuntimeError, JobFailed),
+        )
+
+        class SeededSimulator(StateVectorSimulator):  # type: ignore[misc]
+            """The simulator, drawing from a given seed; the SDK has no option for one."""
+
+            def __init__(self, seed: np.random.SeedSequence) -> None:
+                super().__init__()
+                self._generator = np.random.default_rng(seed)
+
+            def initialize_simulation(self, **options: Any) -> Any:
+                simulation = super().initialize_simulation(**options)
+                if not hasattr(simulation, "_rng_generator"):
+                    raise InvariantBroken("Braket's simulation draws from somewhere else now")
+                simulation._rng_generator = self._generator  # noqa: SLF001 - see the class
+                return simulation
+
+        self._seeded = SeededSimulator
+
+    def describe(self) -> DeviceInfo:
+        """The simulator."""
+        return DeviceInfo(
+            name="braket_sv",
+            provider="amazon-braket",
+            kind=Kind.IDEAL,
+            qubits=self.limits.qubits_max,
+            predicted_qber_bb84=0.0,
+            predicted_qber_e91=0.0,
+        )
+
+    def _prepare(self, plan: Plan) -> None:
+        if plan.qubits is not None:
+            raise CircuitRejected(f"{self.name} has no physical qubits to choose from")
+
+    def _pieces(self, plan: Plan, entropy: np.random.SeedSequence) -> Iterator[NDArray[np.uint8]]:
+        """All rows in one piece: rows with equal bindings share a task."""
+        distinct, which = np.unique(plan.bindings, axis=0, return_inverse=True)
+        bits = np.empty((len(which), plan.shots, plan.program.n_bits), dtype=np.uint8)
+        for index, seed in enumerate(entropy.spawn(len(distinct))):
+            rows = np.flatnonzero(which.reshape(-1) == index)
+            shots = plan.shots * rows.size
+            measured = self._run(plan, plan.bindings[rows[0]], shots=shots, seed=seed)
+            bits[rows] = measured.reshape(rows.size, plan.shots, plan.program.n_bits)
+        yield bits
+
+    def _run(
+        self,
+        plan: Plan,
+        binding: NDArray[np.float64],
+        *,
+        shots: int,
+        seed: np.random.SeedSequence,
+    ) -> NDArray[np.uint8]:
+        """Shots of one binding, uint8 (shots, bits)."""
+        from braket.devices import LocalSimulator
+        from braket.ir.openqasm import Program as BraketProgram
+
+        inputs = dict(zip(plan.program.params, map(float, binding), strict=True))
+        program = BraketProgram(source=dialects.for_braket(plan.program), inputs=inputs)
+        result = LocalSimulator(self._seeded(seed)).run(program, shots=shots).result()
+        if not result.measurements_copied_from_device:
+            raise JobFailed(
+                "the SDK made these bits up from probabilities", job_id="", reason="no shots"
+            )
+        return np.asarray(result.measurements, dtype=np.uint8)
+
+    def _provenance(self, plan: Plan, job_id: str, cap_bits: int) -> Provenance:
+        packages = ("amazon-braket-sdk", "amazon-braket-default-simulator")
+        return Provenance(
+            tier=Tier.SIMULATOR,
+            claim=Claim.SIMULATION,
+            backend=self.name,
+            provider="amazon-braket",
+            device="braket_sv",
+            kind=Kind.IDEAL,
+            job_id=job_id,
+            program_digest=plan.program.digest,
+            sdk={package: version(package) for package in packages},
+            seed=plan.seed,
+            entropy_cap_bits=cap_bits,
+        )
+
+
+def _open(address: Address) -> Backend:
+    """`braket:local`; device ARNs need the hardware adapter."""
+    if address.rest.startswith("arn:"):
+        raise BackendUnavailable(
+            f"backend {address.uri!r}: the hardware adapter is not part of this version; "
+            "use braket:local"
+        )
+    if address.rest != "local":
+        hint = registry.nearest(address.rest, ["local"])
+        raise ConfigError(f"unknown device {address.rest!r} in {address.uri!r}; {hint}")
+    registry.check_options(address, known=())
+    return BraketLocalBackend()
+
+
+def _listing() -> list[Listing]:
+    """The local simulator."""
+    reason = registry.missing("amazon-braket-sdk", extra="braket")
+    local = Listing(
+        "braket:local",
+        provider="amazon-braket",
+        device="braket_sv",
+        kind=Kind.IDEAL,
+        qubits=QUBITS_MAX,
+        available=not reason,
+        reason=reason,
+    )
+    return [local]
+
+
+scheme = Scheme(open=_open, listing=_listing, extra="braket")
