@@ -1,9 +1,11 @@
 """Qiskit Aer: `aer` without noise, `aer:<device>` with the noise of an IBM device's snapshot.
 
 A plan is one parametrised circuit run with all rows bound at once; the simulator's memory, one
-hex word a shot, keeps the order of the shots. Device noise is built for the used qubits only, relabelled
-from 0: a whole chip takes seconds to build and minutes to run. Source: Aer's device model
-(depolarising channel and thermal relaxation fitted to the reported gate error, readout confusion).
+hex word a shot, keeps the order of the shots. Device noise is built for the used qubits only,
+relabelled from 0: a whole chip takes seconds to build and minutes to run.
+
+Source: Aer's device model (depolarising channel and thermal relaxation fitted to the reported
+gate error, readout confusion).
 """
 
 from __future__ import annotations
@@ -44,7 +46,6 @@ _LIMITS = {
     "poll_interval_s": 0.02,
 }
 _HEX_DIGIT_BITS = 4
-_OPTIMIZATION_LEVEL = 1
 _COMPILED_MAX = 64
 
 
@@ -269,20 +270,40 @@ def sub_noise(calibration: Calibration, qubits: tuple[int, ...], target: Target)
 
 
 def _compile_for(target: Target, circuit: QuantumCircuit, program: Program) -> QuantumCircuit:
-    """The circuit in the device's own gates, program qubit i on target qubit i."""
-    from qiskit.exceptions import QiskitError
-    from qiskit.transpiler import generate_preset_pass_manager
+    """The circuit in the device's own gates, program qubit i starting on target qubit i.
 
-    manager = generate_preset_pass_manager(
-        optimization_level=_OPTIMIZATION_LEVEL,
-        target=target,
-        initial_layout=list(range(program.n_qubits)),
-        seed_transpiler=0,
+    The passes are those that Qiskit's optimisation level 1 ends up running on such a circuit
+    (routing, translation, direction, merging of runs of fixed single-qubit gates). They are
+    listed here because building the preset loads every installed transpiler plug-in, among them
+    all of `qiskit_ibm_runtime`, which takes seconds.
+
+    Raises:
+        CircuitRejected: The circuit does not fit the target.
+    """
+    from qiskit.circuit.equivalence_library import SessionEquivalenceLibrary as Library
+    from qiskit.exceptions import QiskitError
+    from qiskit.transpiler import PassManager
+    from qiskit.transpiler.passes import (
+        BasisTranslator,
+        GateDirection,
+        Optimize1qGatesDecomposition,
+        SabreSwap,
+    )
+
+    routing = [] if program.n_qubits == 1 else [SabreSwap(target, heuristic="decay", seed=0)]
+    manager = PassManager(
+        [
+            *routing,
+            BasisTranslator(Library, None, target=target),
+            GateDirection(None, target),
+            BasisTranslator(Library, None, target=target),  # of what turning a gate has added
+            Optimize1qGatesDecomposition(target=target),
+        ]
     )
     try:
         compiled: QuantumCircuit = manager.run(circuit)
     except QiskitError as error:
-        raise CircuitRejected(f"{program.name} does not compile for the device: {error}") from error
+        raise CircuitRejected(f"{program.name} does not fit the device: {error}") from error
     return compiled
 
 

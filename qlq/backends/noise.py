@@ -29,7 +29,7 @@ PAIR = 2
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
 _FIRST_QUBIT_PULSES = 3
 _SECOND_QUBIT_PULSES = 4
-_BB84_PULSES = 4
+_BB84_PULSES = 5
 _PAIR_GATE_PARITY = 4.0 / 3.0
 
 
@@ -152,7 +152,7 @@ def is_coupled(calibration: Calibration, qubits: tuple[int, ...]) -> bool:
 def predicted_qber_bb84(calibration: Calibration, qubit: int) -> float:
     """Expected BB84 error rate on a qubit, in [0, 0.5].
 
-    Each of the four pulses of a compiled circuit flips the outcome with a probability of its
+    Each of the five pulses of a compiled circuit flips the outcome with a probability of its
     infidelity (a depolarising channel of infidelity e flips a basis state with probability e),
     the readout with its assignment error; flips compose as 1 - 2Q = product of 1 - 2q.
     """
