@@ -58,14 +58,16 @@ class Pair:
     def top_up_tags(self, secret_bits: int) -> int:
         """Tag keys of a new key that go to each direction: what is missing from the reserve.
 
-        At least the one that the session spent, at most a quarter of the key in all.
+        At least the one that the session spent, where the key is longer than that, or the next
+        session could not start; beyond it at most a quarter of the key in all.
         """
         missing = max(
             RESERVE_TAGS - self.pools[Party.ALICE].available_bits(sender) // TAG_KEY_BITS
             for sender in Sender
         )
         room = secret_bits // RESERVE_SHARE_MAX // (2 * TAG_KEY_BITS)
-        return max(0, min(missing, room))
+        spent = 1 if secret_bits > 2 * TAG_KEY_BITS else 0
+        return max(0, min(missing, max(room, spent)))
 
     def top_up(self, material: bytes, *, tags: int, eps: float, source: str) -> None:
         """Put the first bytes of a new key into both parties' pools, Alice's direction first."""
