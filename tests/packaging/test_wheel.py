@@ -1,82 +1,130 @@
-"""What is in the wheel, and that it works where nothing can be written."""
+"""The wheel holds what a session needs, and runs where nothing can be written."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
 import subprocess
+import sys
 import zipfile
-from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+import pytest
 
-WHEEL_BYTES_MAX = 2 << 20
-CIRCUITS = ("bb84", "bell", "e91", "qrng")
-DIGESTS = f"from qlq import circuit; print([circuit.load(n).digest for n in {CIRCUITS}])"
+ROOT = Path(__file__).parents[2]
+CIRCUITS = {"bb84.qasm", "e91.qasm", "bell.qasm", "qrng.qasm"}
+RUN = "import sys; from qlq.cli.main import run; sys.exit(run(sys.argv[1:]))"
 
 
-def test_the_wheel_holds_the_package_and_its_circuits_and_nothing_else(
-    wheel: Path, root: Path
+def build_command(to: Path) -> list[str]:
+    if shutil.which("uv"):
+        return ["uv", "build", "--wheel", "--out-dir", str(to), str(to / "source")]
+    return [*(sys.executable, "-m", "pip", "wheel", "--no-deps", "-w", str(to)), str(to / "source")]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel, built from a copy so that nothing appears in the checkout."""
+    to = tmp_path_factory.mktemp("wheel")
+    for folder in ("qlq", "circuits"):
+        shutil.copytree(
+            ROOT / folder, to / "source" / folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    for file in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / file, to / "source" / file)
+    built = subprocess.run(
+        build_command(to), capture_output=True, text=True, timeout=300, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    (found,) = to.glob("qlq-*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def unpacked(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel's content, where no folder takes a compiled file.
+
+    Modes do not stop root; a regular file in the place of each `__pycache__` does.
+    """
+    to = tmp_path_factory.mktemp("unpacked")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(to)
+    for folder in [path for path in (to / "qlq").rglob("*") if path.is_dir()] + [to / "qlq"]:
+        (folder / "__pycache__").write_bytes(b"")
+        folder.chmod(0o555)
+    return to
+
+
+@pytest.fixture
+def bare(unpacked: Path, tmp_path: Path) -> dict[str, str]:
+    """An environment in which the package is the wheel's and no folder of a user is writable."""
+    (tmp_path / "file").write_bytes(b"")
+    nowhere = str(tmp_path / "file" / "below")
+    kept = {"PATH": os.environ["PATH"]}
+    unusable = ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "QLQ_HOME")
+    return kept | dict.fromkeys(unusable, nowhere) | {"PYTHONPATH": str(unpacked)}
+
+
+def python(
+    code: str, *arguments: str, environ: dict[str, str], cwd: Path
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=cwd,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_wheel_holds_the_circuits_the_types_marker_and_nothing_of_the_checkout(
+    wheel: Path,
 ) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        inside = {name: archive.read(name) for name in archive.namelist()}
-    package = {path.relative_to(root).as_posix() for path in (root / "qlq").rglob("*.py")}
-    circuits = {f"qlq/circuits/{path.name}": path for path in (root / "circuits").glob("*.qasm")}
-    own = {name for name in inside if not name.startswith("qlq-")}
-    assert own == package | set(circuits) | {"qlq/py.typed"}
-    assert {Path(name).stem for name in circuits} >= set(CIRCUITS)
-    for name, path in circuits.items():
-        assert inside[name] == path.read_bytes()
-    assert wheel.stat().st_size <= WHEEL_BYTES_MAX
+        names = archive.namelist()
+        for name in CIRCUITS:
+            assert archive.read(f"qlq/circuits/{name}") == (ROOT / "circuits" / name).read_bytes()
+    assert "qlq/py.typed" in names
+    assert {name.split("/")[0] for name in names} == {"qlq", "qlq-0.1.0.dist-info"}
+    tails = {Path(name).suffix for name in names if name.startswith("qlq/")}
+    assert tails == {".py", ".qasm", ".typed"}
 
 
-def test_the_package_runs_from_the_wheel_and_not_from_the_checkout(
-    run: Run, installation: Path
+def test_the_wheel_has_every_module_of_the_package(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "qlq").rglob("*.py")}
+    assert modules <= names
+
+
+def test_the_wheel_names_its_command_and_its_backends(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [n for n in archive.namelist() if n.endswith("entry_points.txt")]
+        text = archive.read(name).decode()
+    assert "qlq = qlq.cli.main:main" in text
+    for scheme in ("aer", "cirq", "braket"):
+        assert re.search(rf"^{scheme} = qlq\.backends\.{scheme}:scheme$", text, re.MULTILINE)
+
+
+def test_the_package_under_test_is_the_wheel_s(
+    bare: dict[str, str], unpacked: Path, tmp_path: Path
 ) -> None:
-    done = run("python", "-c", "import qlq; print(qlq.__file__)")
-    assert Path(done.stdout.strip()).is_relative_to(installation)
+    ended = python("import qlq.circuit as c; print(c.__file__)", environ=bare, cwd=tmp_path)
+    assert ended.stdout.strip() == str(unpacked / "qlq" / "circuit.py"), ended.stderr
 
 
-def test_the_version_is_the_project_s(run: Run) -> None:
-    done = run("qlq", "--version")
-    assert (done.returncode, done.stdout) == (0, f"qlq {metadata.version('qlq')}\n")
-
-
-def test_circuits_are_the_same_from_a_wheel_and_from_the_checkout(
-    run: Run, this_python: str
+def test_a_session_runs_from_a_wheel_where_nothing_can_be_written(
+    bare: dict[str, str], unpacked: Path, tmp_path: Path
 ) -> None:
-    done = run("python", "-c", DIGESTS)
-    here = subprocess.run(
-        [this_python, "-c", DIGESTS], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == here.stdout
-
-
-def test_entry_points_of_the_backends_come_with_the_wheel(run: Run) -> None:
-    done = run("qlq", "backend", "list", "--json")
-    assert done.returncode == 0, done.stderr
-    schemes = {row["uri"].partition(":")[0] for row in json.loads(done.stdout)["backends"]}
-    assert schemes >= {"aer", "cirq", "braket"}
-
-
-def test_a_seeded_session_runs_with_nothing_writable(run: Run, tmp_path: Path) -> None:
-    before = sorted(tmp_path.rglob("*"))
-    done = run(
-        "qlq", "qkd", "run", "--backend", "aer", "--pulses", "20000", "--seed", "1", "--json"
-    )  # fmt: skip
-    assert done.returncode in {0, 3}, done.stderr
-    document = json.loads(done.stdout)
-    assert document["schema"] == "qlq.qkd.run/1"
-    assert document["qber"] == 0.0
-    assert document["key_id"] is None
-    assert document["provenance"]["reproducible"] is True
-    assert sorted(tmp_path.rglob("*")) == before
-
-
-def test_a_session_that_must_keep_its_key_says_where_it_cannot_write(run: Run) -> None:
-    done = run("qlq", "qkd", "run", "--backend", "aer", "--pulses", "20000", "--json")
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    assert "blocked" in done.stderr
+    before = sorted(unpacked.rglob("*"))
+    seeded = ("qkd", "run", "--backend", "aer", "--pulses", "20000", "--seed", "1", "--json")
+    ended = python(RUN, *seeded, environ=bare, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["secret_bits"] > 0
+    assert "Traceback" not in ended.stderr
+    assert sorted(unpacked.rglob("*")) == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
