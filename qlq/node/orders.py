@@ -104,10 +104,10 @@ def check(order: Order) -> None:
         wanted(order, DeviceInfo("", "", kind=Kind.IDEAL, qubits=0))
         if order.eve is not None:
             eve.parse(order.eve)
-        if order.seed is not None and order.seed < 0:
-            raise ValueError(f"the seed must not be negative: {order.seed}")
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    if order.seed is not None and order.seed < 0:
+        raise ConfigError(f"the seed must not be negative: {order.seed}")
 
 
 def fulfil(order: Order, settings: Settings, tell: Callable[[str], None]) -> sessions.Session:
