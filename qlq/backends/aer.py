@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlq.backends import dialects, noise, registry
-from qlq.backends.local import LocalBackend
+from qlq.backends.local import LocalBackend, Piece
 from qlq.backends.noise import Calibration
 from qlq.backends.port import Address, Backend, DeviceInfo, Limits, Listing, Scheme
 from qlq.circuit import Plan, Program
@@ -114,16 +114,17 @@ class AerBackend(LocalBackend):
                 self._compiled[key] = _Compiled(plan.program, self._calibration, qubits)
             return self._compiled[key]
 
-    def _pieces(self, plan: Plan, entropy: np.random.SeedSequence) -> Iterator[NDArray[np.uint8]]:
+    def _pieces(self, plan: Plan, entropy: np.random.SeedSequence) -> Iterator[Piece]:
         compiled = self._compile(plan)
-        rows = max(1, PIECE_EXECUTIONS // plan.shots)
-        for start in range(0, plan.bindings.shape[0], rows):
-            bindings = plan.bindings[start : start + rows]
+        size = max(1, PIECE_EXECUTIONS // plan.shots)
+        for start in range(0, plan.bindings.shape[0], size):
+            bindings = plan.bindings[start : start + size]
             parts = [
                 self._sample(compiled, plan.program, bindings, shots=shots, entropy=entropy)
                 for shots in _slices(plan.shots)
             ]
-            yield parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+            bits = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+            yield np.arange(start, start + len(bindings)), bits
 
     def _sample(
         self,

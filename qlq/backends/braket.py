@@ -1,7 +1,9 @@
 """Amazon Braket's local simulator.
 
-Rows with equal bindings run as one task, and its shots are dealt to them in order. Bits that the
-SDK derived from probabilities are no shots and are refused.
+Rows with equal bindings run as one task. The simulator returns the shots of a program with
+mid-circuit measurements gathered by their outcomes, so every task's shots are shuffled before they
+are dealt to rows: shots of a simulator are exchangeable, and a random order of them is as good as
+the one that was lost. Bits that the SDK derived from probabilities are no shots and are refused.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlq.backends import dialects, registry
-from qlq.backends.local import LocalBackend
+from qlq.backends.local import LocalBackend, Piece, equal_rows
 from qlq.backends.port import Address, Backend, DeviceInfo, Limits, Listing, Scheme
 from qlq.circuit import Plan
 from qlq.errors import BackendUnavailable, CircuitRejected, ConfigError, InvariantBroken, JobFailed
@@ -24,6 +26,9 @@ SEED_BITS = 128
 """A job without a seed draws so many bits for numpy's SeedSequence."""
 
 QUBITS_MAX = 20
+TASK_SHOTS_MAX = 1 << 17
+"""Shots of one task: the SDK keeps a list of texts for each, some 200 bytes a bit."""
+
 _LIMITS = {
     "shots_max": 1 << 24,
     "executions_max": 1 << 28,
@@ -47,11 +52,11 @@ class BraketLocalBackend(LocalBackend):
         )
 
         class SeededSimulator(StateVectorSimulator):  # type: ignore[misc]
-            """The simulator, drawing from a given seed; the SDK has no option for one."""
+            """The simulator, drawing from a given generator; the SDK has no option for one."""
 
-            def __init__(self, seed: np.random.SeedSequence) -> None:
+            def __init__(self, generator: np.random.Generator) -> None:
                 super().__init__()
-                self._generator = np.random.default_rng(seed)
+                self._generator = generator
 
             def initialize_simulation(self, **options: Any) -> Any:
                 simulation = super().initialize_simulation(**options)
@@ -77,32 +82,28 @@ class BraketLocalBackend(LocalBackend):
         if plan.qubits is not None:
             raise CircuitRejected(f"{self.name} has no physical qubits to choose from")
 
-    def _pieces(self, plan: Plan, entropy: np.random.SeedSequence) -> Iterator[NDArray[np.uint8]]:
-        """All rows in one piece: rows with equal bindings share a task."""
-        distinct, which = np.unique(plan.bindings, axis=0, return_inverse=True)
-        bits = np.empty((len(which), plan.shots, plan.program.n_bits), dtype=np.uint8)
-        for index, seed in enumerate(entropy.spawn(len(distinct))):
-            rows = np.flatnonzero(which.reshape(-1) == index)
-            shots = plan.shots * rows.size
-            measured = self._run(plan, plan.bindings[rows[0]], shots=shots, seed=seed)
-            bits[rows] = measured.reshape(rows.size, plan.shots, plan.program.n_bits)
-        yield bits
+    def _pieces(self, plan: Plan, entropy: np.random.SeedSequence) -> Iterator[Piece]:
+        """One piece for each distinct binding."""
+        generator = np.random.default_rng(entropy)
+        for rows in equal_rows(plan.bindings):
+            tasks = []
+            for start in range(0, plan.shots * rows.size, TASK_SHOTS_MAX):
+                shots = min(TASK_SHOTS_MAX, plan.shots * rows.size - start)
+                tasks.append(self._run(plan, rows[0], shots=shots, generator=generator))
+            measured = generator.permutation(np.concatenate(tasks), axis=0)
+            yield rows, measured.reshape(rows.size, plan.shots, plan.program.n_bits)
 
     def _run(
-        self,
-        plan: Plan,
-        binding: NDArray[np.float64],
-        *,
-        shots: int,
-        seed: np.random.SeedSequence,
+        self, plan: Plan, row: int, *, shots: int, generator: np.random.Generator
     ) -> NDArray[np.uint8]:
-        """Shots of one binding, uint8 (shots, bits)."""
+        """Shots of one row's binding, uint8 (shots, bits), in no meaningful order."""
         from braket.devices import LocalSimulator
         from braket.ir.openqasm import Program as BraketProgram
 
-        inputs = dict(zip(plan.program.params, map(float, binding), strict=True))
+        binding = map(float, plan.bindings[row])
+        inputs = dict(zip(plan.program.params, binding, strict=True))
         program = BraketProgram(source=dialects.for_braket(plan.program), inputs=inputs)
-        result = LocalSimulator(self._seeded(seed)).run(program, shots=shots).result()
+        result = LocalSimulator(self._seeded(generator)).run(program, shots=shots).result()
         if not result.measurements_copied_from_device:
             raise JobFailed(
                 "the SDK made these bits up from probabilities", job_id="", reason="no shots"

@@ -1,9 +1,9 @@
 """Cirq with or without the noise of a Google processor.
 
-Rows with equal bindings run as one call, and its repetitions are dealt to them in order. The
-stretches between two barriers are compiled one by one, so that no gate moves across a barrier.
-Device noise is Cirq's own model of the processor's published calibration, on the used qubits of a
-density-matrix simulation.
+Rows with equal bindings run as one call, and its repetitions, which are independent and in no
+order of their outcomes, are dealt to them in order. The stretches between two barriers are
+compiled one by one, so that no gate moves across a barrier. Device noise is Cirq's own model of
+the processor's published calibration, on the used qubits of a density-matrix simulation.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlq.backends import dialects, noise, registry
-from qlq.backends.local import LocalBackend
+from qlq.backends.local import LocalBackend, Piece, equal_rows
 from qlq.backends.noise import Calibration, Qubit
 from qlq.backends.port import Address, Backend, DeviceInfo, Limits, Listing, Scheme
 from qlq.circuit import Plan, Program
@@ -117,19 +118,15 @@ class CirqBackend(LocalBackend):
                 self._compiled[key] = _compile(program, qubits, binding, self._processor)
             return self._compiled[key]
 
-    def _pieces(self, plan: Plan, entropy: np.random.SeedSequence) -> Iterator[NDArray[np.uint8]]:
-        """All rows in one piece: rows with equal bindings share a call."""
+    def _pieces(self, plan: Plan, entropy: np.random.SeedSequence) -> Iterator[Piece]:
+        """One piece for each distinct binding."""
         qubits = self._chosen(plan)
         simulator = _simulator(self._processor, np.random.RandomState(np.random.MT19937(entropy)))
-        distinct, which = np.unique(plan.bindings, axis=0, return_inverse=True)
-        bits = np.empty((len(which), plan.shots, plan.program.n_bits), dtype=np.uint8)
-        for index in range(len(distinct)):
-            rows = np.flatnonzero(which.reshape(-1) == index)
+        for rows in equal_rows(plan.bindings):
             circuit = self._circuit(plan.program, qubits, plan.bindings[rows[0]])
             result = simulator.run(circuit, repetitions=plan.shots * rows.size)
             shape = (rows.size, plan.shots, plan.program.n_bits)
-            bits[rows] = _columns(result, plan.program.n_bits).reshape(shape)
-        yield bits
+            yield rows, _columns(result, plan.program.n_bits).reshape(shape)
 
     def _provenance(self, plan: Plan, job_id: str, cap_bits: int) -> Provenance:
         qubits = self._chosen(plan)
@@ -160,16 +157,11 @@ def _compile(
 ) -> cirq.Circuit:
     """One row's circuit on the processor's qubits and in its gates, stretch by stretch."""
     import cirq
-    from cirq.contrib.qasm_import import QasmException, circuit_from_qasm
 
     values: dict[Any, Any] = dict(zip(program.params, map(float, binding), strict=True))
     whole = cirq.Circuit()
-    for text in dialects.for_cirq(program):
-        try:
-            stretch = circuit_from_qasm(text)
-        except QasmException as error:
-            raise CircuitRejected(f"{program.name} is refused by Cirq: {error}") from error
-        stretch = cirq.resolve_parameters(stretch, values)
+    for parsed in _stretches(program):
+        stretch = cirq.resolve_parameters(parsed.unfreeze(), values)
         if processor is not None:
             place: dict[cirq.Qid, cirq.Qid] = {
                 cirq.NamedQubit(f"q_{index}"): processor.grid[qubit]
@@ -181,6 +173,17 @@ def _compile(
             )
         whole += stretch
     return whole
+
+
+@lru_cache(maxsize=64)
+def _stretches(program: Program) -> tuple[cirq.FrozenCircuit, ...]:
+    """The parametrised circuits between a program's barriers; parsing costs 14 ms each."""
+    from cirq.contrib.qasm_import import QasmException, circuit_from_qasm
+
+    try:
+        return tuple(circuit_from_qasm(text).freeze() for text in dialects.for_cirq(program))
+    except QasmException as error:
+        raise CircuitRejected(f"{program.name} is refused by Cirq: {error}") from error
 
 
 def _gateset(device: str) -> Any:
@@ -220,7 +223,7 @@ def _load(device: str) -> _Processor:
 
     properties = cirq_google.engine.load_device_noise_properties(device)
     grid = tuple(q for q in sorted(properties.qubits) if isinstance(q, cirq.GridQubit))
-    place = {qubit: index for index, qubit in enumerate(grid)}
+    place: dict[cirq.Qid, int] = {qubit: index for index, qubit in enumerate(grid)}
     pair_gate = cirq.CZPowGate if device == "willow_pink" else cirq.ISwapPowGate
     pulses, pairs = {}, {}
     for identifier, error in properties.gate_pauli_errors.items():

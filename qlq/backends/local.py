@@ -24,6 +24,9 @@ from qlq.errors import BackendUnavailable, CircuitRejected, InvariantBroken, Job
 from qlq.provenance import Provenance
 from qlq.shots import Shots
 
+Piece = tuple[NDArray[np.intp], NDArray[np.uint8]]
+"""Indices of some rows of a plan, and their bits, uint8 (rows, shots, bits)."""
+
 JOBS_KEPT_MAX = 16
 """Ended jobs whose shots stay fetchable; the oldest ones go first."""
 
@@ -94,8 +97,8 @@ class LocalBackend(ABC):
         """Compile what the plan needs; raises CircuitRejected before a job exists."""
 
     @abstractmethod
-    def _pieces(self, plan: Plan, entropy: np.random.SeedSequence) -> Iterator[NDArray[np.uint8]]:
-        """The bits of the plan, some rows at a time, each uint8 (rows, shots, bits)."""
+    def _pieces(self, plan: Plan, entropy: np.random.SeedSequence) -> Iterator[Piece]:
+        """The bits of the plan, some rows at a time, every row once."""
 
     @abstractmethod
     def _provenance(self, plan: Plan, job_id: str, cap_bits: int) -> Provenance:
@@ -225,12 +228,18 @@ class LocalBackend(ABC):
         """Worker thread: all bits of a job in one array; None as soon as it is cancelled."""
         shape = (plan.bindings.shape[0], plan.shots, plan.program.n_bits)
         bits = np.empty(shape, dtype=np.uint8)
-        row = 0
-        for piece in self._pieces(plan, entropy):
+        made = np.zeros(shape[0], dtype=np.intp)
+        for rows, piece in self._pieces(plan, entropy):
             if cancelled.is_set():
                 return None
-            bits[row : row + piece.shape[0]] = piece
-            row += piece.shape[0]
-        if row != shape[0]:
-            raise InvariantBroken(f"{self._name} made {row} rows of {shape[0]}")
+            bits[rows] = piece
+            np.add.at(made, rows, 1)
+        if (made != 1).any():
+            raise InvariantBroken(f"{self._name} made rows {np.flatnonzero(made != 1)} not once")
         return bits
+
+
+def equal_rows(bindings: NDArray[np.float64]) -> list[NDArray[np.intp]]:
+    """Indices of the rows that share their bindings, one array for each distinct binding."""
+    distinct, which = np.unique(bindings, axis=0, return_inverse=True)
+    return [np.flatnonzero(which.reshape(-1) == index) for index in range(len(distinct))]
