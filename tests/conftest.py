@@ -12,7 +12,7 @@ VECTORS = "shared/vectors"
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Under QLQ_STRICT_SKIPS=1 a skip fails, but for live tests and absent vectors."""
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]
