@@ -76,13 +76,17 @@ def run(
     if dry_run:
         _show_plan(order, as_json=json)
         return
-    session = orders.fulfil(order, found, console.tell)
-    if json:
-        fields = {name: value for name, value in session.document.items() if name != "schema"}
+    _finish(orders.fulfil(order, found, console.tell).document, as_json=json)
+
+
+def _finish(document: dict[str, Any], *, as_json: bool) -> None:
+    """Print a session's result; an abort ends the command with its exit code."""
+    if as_json:
+        fields = {name: value for name, value in document.items() if name != "schema"}
         console.document(SCHEMA_RUN, fields)
     else:
-        show(session.document)
-    if session.document["aborted"]:
+        show(document)
+    if document["aborted"]:
         raise typer.Exit(console.EXIT_ABORTED)
 
 
