@@ -172,7 +172,9 @@ def _compile(
                 gateset=_gateset(processor.calibration.device),
             )
         whole += stretch
-    return whole
+    # A measurement takes microseconds. One that slid ahead of another qubit's last gate would
+    # let that qubit decay meanwhile, which no device does: all are read out together.
+    return cirq.synchronize_terminal_measurements(whole)
 
 
 @lru_cache(maxsize=64)
