@@ -177,7 +177,8 @@ def step(phase: Phase, event: Event) -> Step:
             return _choose_rounds(phase, settings)
         case Answering(), ParityRequest():
             return _say(phase, phase.answerer.answer(event))
-        case Answering(), ReconciliationDone():
+        case Answering(), ReconciliationDone(count):
+            require(0 <= count <= phase.answerer.key.size, f"{count} corrected bits")
             return _verify(phase)
         case Verifying(), Verified():
             return _amplify(phase)
