@@ -30,6 +30,9 @@ LEAK_SLACK_BITS = 256
 """Allowance for one direction of reconciliation: f <= 1.25 and 256 bits. The published averages
 of Cascade reach f = 1.19 (original) at 10^4 bits; the rest covers the spread of short keys."""
 
+SESSION_TAG_BITS = 512
+"""One-time key that a session consumes: two tags of 256 bits."""
+
 CHSH_ROUNDS_MIN = 300
 """Expected rounds of each of the four CHSH pairs: sigma(S) <= 0.09, so that S = 2.4 passes."""
 
@@ -176,6 +179,8 @@ class Wanted(msgspec.Struct, frozen=True):
         _check_range("pulses", self.pulses, 1, PULSES_MAX)
         _check_range("blocks", self.blocks, 1, 64)
         _check_open("QBER limit", self.qber_max, 0.5)
+        if not 0 < round(self.qber_max * 1e6) < 500_000:  # noqa: PLR2004 - one half
+            raise ValueError(f"QBER limit is no part per million below 0.5: {self.qber_max}")
         _check_open("eps_sec", self.eps_sec, 1.0)
         _check_open("eps_cor", self.eps_cor, 1.0)
         if self.key_bias is not None and not 0.5 <= self.key_bias <= 0.99:  # noqa: PLR2004
@@ -268,10 +273,15 @@ def _symmetric_sample(sifted: int) -> float:
 
 
 def secret_length_bits(parameters: Parameters) -> int:
-    """Length of the secret key that the committed numbers give; 0 where there is none."""
+    """Length of the secret key that the committed numbers give; 0 where there is none.
+
+    A key that does not pay for the tags of its own session is none: it would leave the two
+    parties with less than they had.
+    """
     if parameters.key_rounds < 1 or parameters.test_rounds < 1:
         return 0
-    return max(0, math.floor(_unclipped(parameters)))
+    length = math.floor(_unclipped(parameters))
+    return length if length > SESSION_TAG_BITS else 0
 
 
 def _unclipped(parameters: Parameters) -> float:
@@ -323,7 +333,7 @@ def _chsh_rounds(parameters: Parameters) -> float:
 
 
 def least_pulses(wanted: Wanted) -> int | None:
-    """The least number of pulses that gives a secret bit at this tolerance, within 0.1 %.
+    """The least number of pulses that gives a net secret bit at this tolerance, within 0.1 %.
 
     None where not even 2 million pulses do.
     """
