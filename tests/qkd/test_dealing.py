@@ -226,7 +226,7 @@ def test_outcomes_that_follow_the_other_partys_setting_are_seen() -> None:
     assert honest.max_marginal_shift < 0.1
     disclosed, parameters = disclosed_with(0.1)
     signalled = no_signalling.marginal_test(parameters, disclosed, order_seed=1)
-    assert signalled.p_value < 1e-3
+    assert signalled.p_value <= 1e-3  # the least that 999 relabellings can give
     assert signalled.max_marginal_shift == pytest.approx(0.2, abs=0.05)
 
 
