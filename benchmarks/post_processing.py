@@ -113,9 +113,7 @@ def peer_cascade_mbit_s(bits: int) -> float:
     received = sent.apply_errors(error_rate=QBER)
 
     def frame() -> None:
-        strategy = ParityStrategy(
-            error_rate=QBER, sampling_fraction=0.34, number_of_passes=passes
-        )
+        strategy = ParityStrategy(error_rate=QBER, sampling_fraction=0.34, number_of_passes=passes)
         orders = Permutations.random_permutation(
             number_of_passes=passes, message_size=bits, random_state=1
         )

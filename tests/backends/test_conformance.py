@@ -25,7 +25,7 @@ class TestCirqWillow(BackendConformance):
 
 class TestCirqRainbow(BackendConformance):
     uri = "cirq:rainbow"
-    noise_max = 0.15
+    noise_max = 0.25
 
 
 class TestBraketLocal(BackendConformance):

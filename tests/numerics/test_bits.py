@@ -22,9 +22,7 @@ def test_packing_puts_the_first_bit_highest(values: list[int]) -> None:
     assert bits.unpack(packed, count=len(values)).tolist() == values
 
 
-@pytest.mark.parametrize(
-    ("data", "count"), [(b"\x00", 9), (b"", 1), (b"\x00\x00", 8), (b"", -1)]
-)
+@pytest.mark.parametrize(("data", "count"), [(b"\x00", 9), (b"", 1), (b"\x00\x00", 8), (b"", -1)])
 def test_another_number_of_bytes_is_refused(data: bytes, count: int) -> None:
     with pytest.raises(ValueError, match="do not hold"):
         bits.unpack(data, count=count)

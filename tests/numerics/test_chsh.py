@@ -32,9 +32,7 @@ def bell_counts(rng: np.random.Generator, rounds: int, visibility: float) -> np.
     return counts
 
 
-@pytest.mark.parametrize(
-    ("correlation", "s"), [(1.0, 4.0), (0.5, 2.0), (0.0, 0.0), (-1.0, -4.0)]
-)
+@pytest.mark.parametrize(("correlation", "s"), [(1.0, 4.0), (0.5, 2.0), (0.0, 0.0), (-1.0, -4.0)])
 def test_s_is_the_signed_sum_of_correlations(correlation: float, s: float) -> None:
     assert chsh.chsh_value(counts_of(SIGNS * correlation, 400)).s == pytest.approx(s, abs=1e-12)
 
@@ -148,9 +146,7 @@ def test_signalling_is_found_and_its_size_told() -> None:
 
 def test_the_same_generator_gives_the_same_p() -> None:
     rows = rows_of(np.random.default_rng(2), repeats=3, shots=100)
-    first, second = (
-        chsh.no_signalling(rows, sim_rng=np.random.default_rng(3)) for _ in range(2)
-    )
+    first, second = (chsh.no_signalling(rows, sim_rng=np.random.default_rng(3)) for _ in range(2))
     assert first == second
 
 

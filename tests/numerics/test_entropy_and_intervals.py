@@ -43,17 +43,14 @@ def test_outside_the_unit_interval_is_refused(wrong: float) -> None:
         entropy.inverse_binary_entropy(wrong)
 
 
-@pytest.mark.parametrize(
-    ("errors", "trials"), [(0, 20), (1, 30), (7, 50), (50, 50), (499, 500)]
-)
+@pytest.mark.parametrize(("errors", "trials"), [(0, 20), (1, 30), (7, 50), (50, 50), (499, 500)])
 def test_each_clopper_pearson_end_leaves_its_binomial_tail(errors: int, trials: int) -> None:
     """The definition: at either end the observed count has a tail of 2.5 %, summed exactly."""
     low, high = intervals.clopper_pearson(errors=errors, trials=trials, confidence=0.95)
 
     def upper_tail(p: float, least: int) -> float:
         return sum(
-            math.comb(trials, i) * p**i * (1 - p) ** (trials - i)
-            for i in range(least, trials + 1)
+            math.comb(trials, i) * p**i * (1 - p) ** (trials - i) for i in range(least, trials + 1)
         )
 
     if errors:
@@ -76,9 +73,7 @@ def test_serfling_bounds_the_hypergeometric_tail() -> None:
     """Exact tail by integer binomials: Serfling's bound must lie above it, within its slack."""
     rest, sample, errors = 300, 200, 60
     total = rest + sample
-    deviation = intervals.serfling_deviation(
-        rest=rest, sample=sample, ln_failure=math.log(0.01)
-    )
+    deviation = intervals.serfling_deviation(rest=rest, sample=sample, ln_failure=math.log(0.01))
     tail = sum(
         math.comb(errors, inside) * math.comb(total - errors, sample - inside)
         for inside in range(min(errors, sample) + 1)

@@ -25,9 +25,7 @@ def run_probe(folder: Path) -> str:
     """Run the probe with every cache folder below a file, where none can be made."""
     blocked = folder / "blocked"
     blocked.write_text("")
-    environment = {
-        key: value for key, value in os.environ.items() if not key.startswith("NUMBA")
-    }
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("NUMBA")}
     environment |= {
         "PYTHONPATH": f"{folder}{os.pathsep}{Path(__file__).parents[2]}",
         "HOME": str(blocked / "home"),

@@ -22,9 +22,7 @@ SPLITMIX = (  # seed 1234567; the values of the Rosetta Code task "Pseudo-random
 
 
 def test_the_generator_is_splitmix64() -> None:
-    outputs = [
-        int(shuffles.mix(np.uint64((1234567 + (i + 1) * GAMMA) & MASK))) for i in range(5)
-    ]
+    outputs = [int(shuffles.mix(np.uint64((1234567 + (i + 1) * GAMMA) & MASK))) for i in range(5)]
     assert tuple(outputs) == SPLITMIX
 
 
@@ -69,7 +67,5 @@ def test_all_orders_of_four_are_equally_likely() -> None:
 
 
 def test_every_pass_has_another_order() -> None:
-    states = {
-        int(shuffles.stream(np.uint64(seed), p)) for seed in (0, 1, MASK) for p in range(64)
-    }
+    states = {int(shuffles.stream(np.uint64(seed), p)) for seed in (0, 1, MASK) for p in range(64)}
     assert len(states) == 3 * 64

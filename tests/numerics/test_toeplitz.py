@@ -34,16 +34,12 @@ def random_bits(count: int, *, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 2, count, dtype=np.uint8)
 
 
-@given(
-    st.lists(st.integers(0, 1), min_size=1, max_size=40), st.integers(1, 70), st.integers(0, 99)
-)
+@given(st.lists(st.integers(0, 1), min_size=1, max_size=40), st.integers(1, 70), st.integers(0, 99))
 def test_short_products_are_the_schoolbook_ones(
     key: list[int], output_bits: int, number: int
 ) -> None:
     seed = random_bits(len(key) + output_bits - 1, seed=number)
-    hashed = toeplitz.hash_bits(
-        np.array(key, dtype=np.uint8), seed=seed, output_bits=output_bits
-    )
+    hashed = toeplitz.hash_bits(np.array(key, dtype=np.uint8), seed=seed, output_bits=output_bits)
     assert hashed.dtype == np.uint8
     assert hashed.tolist() == schoolbook(key, seed.tolist(), output_bits)
 
@@ -99,8 +95,7 @@ def test_two_keys_collide_as_often_as_a_universal_family_allows() -> None:
     for difference in (1, 0b1000000, 0b1010101, 0b1111111):
         key = np.array(list(np.binary_repr(difference, n)), dtype=np.uint8)
         zeros = sum(
-            not toeplitz.hash_bits(key, seed=seed, output_bits=output_bits).any()
-            for seed in seeds
+            not toeplitz.hash_bits(key, seed=seed, output_bits=output_bits).any() for seed in seeds
         )
         assert zeros == len(seeds) >> output_bits
 

@@ -33,9 +33,7 @@ class Run:
         return int(np.count_nonzero(self.corrector.corrected != self.alice))
 
 
-def noisy_pair(
-    bits: int, errors: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def noisy_pair(bits: int, errors: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     alice = rng.integers(0, 2, bits, dtype=np.uint8)
     bob = alice.copy()
     bob[rng.choice(bits, errors, replace=False)] ^= 1
@@ -138,9 +136,7 @@ def asked_sets(run: Run, seed: bytes) -> list[tuple[list[int], int, int]]:
         for number, start, stop, mine, hers in zip(
             request.passes, request.starts, request.stops, request.parities, answer, strict=True
         ):
-            order = orders.setdefault(
-                int(number), order_of_pass(seed, int(number), run.alice.size)
-            )
+            order = orders.setdefault(int(number), order_of_pass(seed, int(number), run.alice.size))
             sets.append((order[start:stop], int(hers), int(mine)))
     return sets
 
@@ -440,7 +436,7 @@ def test_wrong_arguments_are_refused(change: dict[str, object]) -> None:
 
 
 def test_efficiency_counts_one_direction_against_the_shannon_limit() -> None:
-    assert cascade.efficiency(
-        parities=500, bits=1000, qber=0.11002786443835955
-    ) == pytest.approx(1.0)
+    assert cascade.efficiency(parities=500, bits=1000, qber=0.11002786443835955) == pytest.approx(
+        1.0
+    )
     assert cascade.efficiency(parities=5, bits=1000, qber=0.0) == math.inf

@@ -113,9 +113,7 @@ def precise_symmetric(m: int, k: int, d: float, public: int, eps: float) -> mpma
     ("m", "k", "d", "eps"),
     [(20_000, 4_000, 0.0, 1e-9), (10**6, 60_000, 0.03, 1e-12), (5_000, 1_500, 0.02, 1e-6)],
 )
-def test_symmetric_lengths_agree_with_forty_digits(
-    m: int, k: int, d: float, eps: float
-) -> None:
+def test_symmetric_lengths_agree_with_forty_digits(m: int, k: int, d: float, eps: float) -> None:
     """The grid misses the optimum by less than a tenth of a bit, always from below."""
     with mpmath.workdps(40):
         grid = float(precise_symmetric(m, k, d, 540, eps))
@@ -129,9 +127,7 @@ def precise_biased(n: int, k: int, d: float, leak: int, t: int, eps: float) -> f
     """The 2012 length in forty digits, written from the paper."""
     with mpmath.workdps(40):
         e = mpmath.mpf(eps)
-        mu = mpmath.sqrt(
-            mpmath.mpf(n + k) / (n * k) * mpmath.mpf(k + 1) / k * mpmath.log(4 / e)
-        )
+        mu = mpmath.sqrt(mpmath.mpf(n + k) / (n * k) * mpmath.mpf(k + 1) / k * mpmath.log(4 / e))
         h = precise_h(mpmath.mpf(d) + mu)
         return float(n * (1 - h) - leak - mpmath.log(2 / (e**2 * mpmath.mpf(2) ** -t), 2))
 
@@ -175,9 +171,7 @@ def wrong_twins(n: int, k: int, d: float, leak: int, t: int, eps: float) -> dict
         "leak forgotten": length(h(d + mu), t + privacy),
         "tag forgotten": length(h(d + mu), leak + privacy),
         "eps not squared": length(h(d + mu), leak + t + math.log2(2 / eps)),
-        "binary logarithm in mu": length(
-            h(d + mu / math.sqrt(math.log(2))), leak + t + privacy
-        ),
+        "binary logarithm in mu": length(h(d + mu / math.sqrt(math.log(2))), leak + t + privacy),
         "logarithm outside the root": length(
             h(min(0.5, d + mu * math.sqrt(math.log(4 / eps)))), leak + t + privacy
         ),

@@ -86,7 +86,7 @@ class Story:
 
 @pytest.fixture(scope="module", params=list(Protocol))
 def story(request: pytest.FixtureRequest, lab) -> Story:
-    pulses = {Protocol.BB84: 12_000, Protocol.E91: 20_000}[request.param]
+    pulses = {Protocol.BB84: 20_000, Protocol.E91: 40_000}[request.param]
     return Story(lab, commit(Wanted(protocol=request.param, pulses=pulses, qber_max=0.01)))
 
 

@@ -21,7 +21,7 @@ FLIP = 0.0003
 
 @pytest.fixture(scope="module")
 def parameters() -> Parameters:
-    return commit(Wanted(protocol=Protocol.BB84, pulses=12_000, qber_max=0.008))
+    return commit(Wanted(protocol=Protocol.BB84, pulses=18_000, qber_max=0.008))
 
 
 @pytest.fixture(scope="module")
