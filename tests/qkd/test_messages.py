@@ -168,7 +168,7 @@ def test_a_transcript_keeps_order_sender_and_bytes(lab) -> None:
     "message", [TranscriptTag(offset_bits=2**64, tag=b""), Abort(reason="e\u0301")]
 )
 def test_what_has_no_canonical_form_is_never_sent(message: messages.Message) -> None:
-    with pytest.raises(ValueError, match="64 bits|normal form"):
+    with pytest.raises(ValueError, match=r"64 bits|normal form"):
         messages.encode(message)
 
 
