@@ -26,8 +26,9 @@ SEED_BITS = 128
 """A job without a seed draws so many bits for numpy's SeedSequence."""
 
 QUBITS_MAX = 20
-TASK_SHOTS_MAX = 1 << 17
-"""Shots of one task: the SDK keeps a list of texts for each, some 200 bytes a bit."""
+TASK_SHOTS_MAX = 1 << 16
+"""Shots of one task: the SDK keeps a list of texts for each, some 200 bytes a bit. Also what a
+cancelled job may still run."""
 
 _LIMITS = {
     "shots_max": 1 << 24,
@@ -83,9 +84,9 @@ class BraketLocalBackend(LocalBackend):
             raise CircuitRejected(f"{self.name} has no physical qubits to choose from")
 
     def _pieces(self, plan: Plan, entropy: np.random.SeedSequence) -> Iterator[Piece]:
-        """One piece for each distinct binding."""
+        """One piece for each group of equal bindings."""
         generator = np.random.default_rng(entropy)
-        for rows in equal_rows(plan.bindings):
+        for rows in equal_rows(plan, executions_max=TASK_SHOTS_MAX):
             tasks = []
             for start in range(0, plan.shots * rows.size, TASK_SHOTS_MAX):
                 shots = min(TASK_SHOTS_MAX, plan.shots * rows.size - start)

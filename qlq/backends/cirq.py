@@ -22,7 +22,7 @@ from qlq.backends import dialects, noise, registry
 from qlq.backends.local import LocalBackend, Piece, equal_rows
 from qlq.backends.noise import Calibration, Qubit
 from qlq.backends.port import Address, Backend, DeviceInfo, Limits, Listing, Scheme
-from qlq.circuit import Plan, Program
+from qlq.circuit import Plan, Program, statements
 from qlq.errors import CircuitRejected, ConfigError, InvariantBroken
 from qlq.provenance import Claim, Kind, Provenance, Tier
 
@@ -44,6 +44,9 @@ _LIMITS = {
 }
 IDEAL_QUBITS_MAX = 20
 NOISY_QUBITS_MAX = 8
+CALL_SHOTS_MAX = 1 << 16
+"""Shots of one call, unless a single row has more: what a cancelled job may still run."""
+
 _COMPILED_MAX = 256
 _DATE = "as shipped with cirq-google"
 
@@ -101,7 +104,16 @@ class CirqBackend(LocalBackend):
             if plan.qubits is not None:
                 raise CircuitRejected(f"{self.name} has no physical qubits to choose from")
             return ()
-        return noise.qubits_of(self._processor.calibration, plan, self._qubits)
+        calibration = self._processor.calibration
+        qubits = noise.qubits_of(calibration, plan, self._qubits)
+        for statement in statements(plan.program):
+            pair = tuple(qubits[index] for index in statement.qubits)
+            if len(pair) == noise.PAIR and calibration.pair_error(*pair) is None:
+                raise CircuitRejected(
+                    f"{statement.text} of {plan.program.name} needs a coupling: "
+                    f"{noise.not_coupled(calibration, pair)}"
+                )
+        return qubits
 
     def _prepare(self, plan: Plan) -> None:
         self._circuit(plan.program, self._chosen(plan), plan.bindings[0])
@@ -119,10 +131,10 @@ class CirqBackend(LocalBackend):
             return self._compiled[key]
 
     def _pieces(self, plan: Plan, entropy: np.random.SeedSequence) -> Iterator[Piece]:
-        """One piece for each distinct binding."""
+        """One piece for each group of equal bindings."""
         qubits = self._chosen(plan)
         simulator = _simulator(self._processor, np.random.RandomState(np.random.MT19937(entropy)))
-        for rows in equal_rows(plan.bindings):
+        for rows in equal_rows(plan, executions_max=CALL_SHOTS_MAX):
             circuit = self._circuit(plan.program, qubits, plan.bindings[rows[0]])
             result = simulator.run(circuit, repetitions=plan.shots * rows.size)
             shape = (rows.size, plan.shots, plan.program.n_bits)

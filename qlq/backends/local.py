@@ -239,7 +239,15 @@ class LocalBackend(ABC):
         return bits
 
 
-def equal_rows(bindings: NDArray[np.float64]) -> list[NDArray[np.intp]]:
-    """Indices of the rows that share their bindings, one array for each distinct binding."""
-    distinct, which = np.unique(bindings, axis=0, return_inverse=True)
-    return [np.flatnonzero(which.reshape(-1) == index) for index in range(len(distinct))]
+def equal_rows(plan: Plan, *, executions_max: int) -> Iterator[NDArray[np.intp]]:
+    """Indices of rows that share their bindings, so that one call can run them together.
+
+    Every row comes once. A group is cut where its shots would exceed `executions_max`, but holds
+    at least one row: a cancelled job ends between two groups.
+    """
+    distinct, which = np.unique(plan.bindings, axis=0, return_inverse=True)
+    size = max(1, executions_max // plan.shots)
+    for index in range(len(distinct)):
+        rows = np.flatnonzero(which.reshape(-1) == index)
+        for start in range(0, rows.size, size):
+            yield rows[start : start + size]

@@ -11,7 +11,7 @@ import pytest
 from qlq import circuit
 from qlq.backends import driver, registry
 from qlq.backends.aer import unpack_memory
-from qlq.backends.local import JOBS_KEPT_MAX, LocalBackend, Piece
+from qlq.backends.local import JOBS_KEPT_MAX, LocalBackend, Piece, equal_rows
 from qlq.backends.port import DeviceInfo, Limits, Status
 from qlq.circuit import Plan
 from qlq.errors import BackendUnavailable, CircuitRejected, JobFailed
@@ -199,6 +199,15 @@ def test_mid_circuit_shots_come_in_no_order_of_their_outcomes(uri: str) -> None:
             runs = 1 + int((np.diff(column.astype(np.int8)) != 0).sum())
             assert abs(runs - expected) < 5 * (expected - 1) / np.sqrt(399)
             assert abs(ones - 200) < 50
+
+
+def test_groups_of_equal_rows_hold_every_row_once_and_are_bounded() -> None:
+    turns = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])[[0, 1, 0, 0, 1, 0]]
+    plan = Plan(circuit.load("bb84"), turns, 10)
+    groups = [rows.tolist() for rows in equal_rows(plan, executions_max=25)]
+    assert groups == [[0, 2], [3, 5], [1, 4]]
+    alone = [rows.tolist() for rows in equal_rows(plan, executions_max=9)]
+    assert sorted(alone) == [[0], [1], [2], [3], [4], [5]]
 
 
 @pytest.mark.parametrize("n_bits", [1, 3, 4, 5, 8, 9, 10, 17])
