@@ -20,7 +20,7 @@ from qlq.node import parties, sessions
 from qlq.qkd import eve, parameters
 from qlq.qkd.parameters import Protocol, Wanted
 
-PULSES = 24_000
+PULSES = 30_000
 SEED = 20_250
 
 

@@ -79,7 +79,7 @@ def test_neither_what_is_printed_nor_the_document_holds_a_secret(
 
 def test_repr_of_secrets_shows_nothing(finished, secrets: dict[str, bytes]) -> None:
     files = {file.name: file.read_bytes() for file in (finished.path / "secrets").iterdir()}
-    shown = repr(session.Secrets.unpack(files, pulses=24_000)) + repr(finished.seeds)
+    shown = repr(session.Secrets.unpack(files, pulses=30_000)) + repr(finished.seeds)
     for secret in secrets.values():
         assert secret[:WINDOW].hex() not in shown
         assert repr(secret[:WINDOW])[2:-1] not in shown
@@ -115,7 +115,7 @@ def start(path: Path) -> None:
     backend = registry.open_backend("aer")
     try:
         sessions.run(
-            parameters.commit(Wanted(protocol=Protocol.BB84, pulses=20_000, qber_max=0.02)),
+            parameters.commit(Wanted(protocol=Protocol.BB84, pulses=30_000, qber_max=0.02)),
             backend,
             parties.passing_pair(seeds.alice),
             seeds=seeds,

@@ -84,7 +84,7 @@ def archive(command: Command, tmp_path: Path) -> Path:
         (("--eve", "intercept-resend:1.5"), 2, "1.5"),
         (("--eve", "intercept-resend:nan"), 2, "nan"),
         (("--seed", "-1"), 2, "the seed must not be negative: -1"),
-        (("--qber-max", "nan"), 2, "QBER limit must be between 0 and 0.5: nan"),
+        (("--qber-max", "nan"), 2, "QBER limit must be from 1e-6 to 0.499999: nan"),
         (("--qber-max", "0.6"), 2, "0.6"),
         (("--basis-bias", "2"), 2, "basis bias must be within [0.5, 0.99]: 2"),
         (("--eps-sec", "0"), 2, "0"),

@@ -19,7 +19,7 @@ from qlq.node import orders, parties
 from qlq.node.sessions import Session
 from qlq.qkd.duties import Party
 
-PULSES = 24_000
+PULSES = 30_000
 TAG_BITS = 256
 RESERVE = 8
 

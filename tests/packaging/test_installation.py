@@ -12,7 +12,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 CIRCUITS = ("bb84", "bell", "e91", "qrng")
 DIGESTS = f"from qlq import circuit; print([circuit.load(n).digest for n in {CIRCUITS}])"
-SESSION = ("qkd", "run", "--backend", "aer", "--pulses", "20000", "--json")
+SESSION = ("qkd", "run", "--backend", "aer", "--pulses", "30000", "--json")
 WHEEL_BYTES_MAX = 2 << 20
 
 
