@@ -40,6 +40,10 @@ _RESET = _HEAD + (
     "input float[64] turn;\nqubit[1] q;\nbit[2] c;\nrx(turn) q[0];\n"
     "c[1] = measure q[0];\nreset q[0];\nc[0] = measure q[0];\n"
 )
+_TEN = 10
+_CHI_SQUARE_3_DOF = 30.665
+"""Upper 1e-6 quantile of chi-square with three degrees of freedom."""
+
 _WIDE_QUBITS = 1000
 
 
@@ -96,6 +100,37 @@ class BackendConformance:
             self.expect(float(bits[row, :, 0].mean()), 1.0, shots=400)
             self.expect(float(bits[row, :, 2].mean()), last, shots=400)
             self.expect(float(bits[row, :, 1].mean()), 0.0, shots=400)
+
+    def test_ten_bits_keep_their_places(self) -> None:
+        """c[0], c[1] and c[9] alone are 1: more than one byte, and no symmetry within it."""
+        lines = [f"c[{k}] = measure q[{(k + 3) % _TEN}];" for k in range(_TEN)]
+        source = f"{_HEAD}qubit[{_TEN}] q;\nbit[{_TEN}] c;\nx q[3];\nx q[4];\nx q[2];\n"
+        program = circuit.parse(source + "\n".join(lines) + "\n", name="ten")
+        plan = Plan(program, np.empty((1, 0)), 50)
+        for backend in self.opened():
+            if backend.limits.qubits_max < _TEN or self.noise_max:
+                return  # devices with noise are checked on few qubits by the canary
+            bits = driver.run(backend, plan, timeout_s=TIMEOUT_S).bits[0]
+            if not (bits == np.array([1, 1, 0, 0, 0, 0, 0, 0, 0, 1])).all():
+                raise AssertionError(f"{self.uri}: ten bits came as {bits[0].tolist()}")
+
+    def test_joint_outcomes_of_pairs_fit_borns_rule(self) -> None:
+        """Chi-square of the four outcomes of E91, false-alarm rate 1e-6 for each row.
+
+        Ideal backends only: a device with noise has another distribution.
+        """
+        if self.noise_max:
+            return
+        shots = 8000
+        angles = np.array([[0.0, math.pi / 4], [math.pi / 2, 3 * math.pi / 4], [0.3, 1.4]])
+        bits = self.shots(Plan(circuit.load("e91"), angles, shots)).bits.astype(np.intp)
+        for row, (a, b) in enumerate(angles):
+            counts = np.bincount(bits[row, :, 0] + 2 * bits[row, :, 1], minlength=4)
+            differ = math.sin((a - b) / 2) ** 2
+            expected = shots / 2 * np.array([1 - differ, differ, differ, 1 - differ])
+            statistic = float(((counts - expected) ** 2 / expected).sum())
+            if not statistic < _CHI_SQUARE_3_DOF:
+                raise AssertionError(f"{self.uri}: chi-square {statistic:.1f} in row {row}")
 
     def test_shots_are_in_the_order_of_measurement(self) -> None:
         """Neither sorted nor gathered by value: runs of equal bits are short.
