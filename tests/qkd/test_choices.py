@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from qlq.crypto import stream
 from qlq.qkd import eve
 from qlq.qkd.eve import EveBasis, InterceptResend
 from qlq.qkd.parameters import Protocol, Wanted, commit
@@ -39,12 +40,29 @@ def test_settings_come_with_the_committed_probabilities(number: int, bias: float
         assert stats.chisquare(counts, np.array(shares) * COUNT).pvalue > ALARM
 
 
+def test_each_setting_is_one_little_endian_number_of_its_stream() -> None:
+    """The same interval by a loop over Python's integers."""
+    thresholds = (40000, 52000, 60000, 65536)
+    data = stream.expand(seed(4), label="settings", length=2 * 500)
+    numbers = [int.from_bytes(data[at : at + 2], "little") for at in range(0, 1000, 2)]
+    expected = [sum(number >= end for end in thresholds) for number in numbers]
+    assert draw_settings(seed(4), thresholds=thresholds, count=500).tolist() == expected
+
+
 def test_bits_are_even_and_independent_of_the_settings() -> None:
     bits = draw_bits(seed(1), count=COUNT)
     settings = draw_settings(seed(1), thresholds=(32768, 65536), count=COUNT)
     assert stats.chisquare(np.bincount(2 * settings + bits, minlength=4)).pvalue > ALARM
     pairs = 2 * bits[:-1:2] + bits[1::2]
     assert stats.chisquare(np.bincount(pairs, minlength=4)).pvalue > ALARM
+
+
+def test_no_bit_of_a_party_is_used_twice() -> None:
+    """A setting takes 16 random bits: none of them is among the prepared bits of that place."""
+    settings = draw_settings(seed(1), thresholds=(32768, 65536), count=COUNT // 16)
+    columns = draw_bits(seed(1), count=COUNT).reshape(-1, 16)
+    for column in columns.T:
+        assert stats.chisquare(np.bincount(2 * settings + column, minlength=4)).pvalue > ALARM
 
 
 def test_two_seeds_have_nothing_in_common() -> None:
@@ -80,8 +98,10 @@ def test_thresholds_that_are_no_intervals_are_refused(thresholds: tuple[int, ...
 
 
 def test_a_setting_without_an_interval_is_never_drawn() -> None:
-    drawn = draw_settings(seed(1), thresholds=(30000, 30000, 65536), count=COUNT)
-    assert set(np.unique(drawn)) == {0, 2}
+    """Were one step of 65536 left to it, two million draws would miss it with e^-30."""
+    for thresholds, never in (((0, 65536), 0), ((30000, 30000, 65536), 1), ((65536, 65536), 1)):
+        drawn = draw_settings(seed(1), thresholds=thresholds, count=2_000_000)
+        assert never not in np.unique(drawn)
 
 
 @pytest.mark.parametrize(

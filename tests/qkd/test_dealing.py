@@ -178,6 +178,13 @@ def test_eve_touches_the_attacked_pulses_only_and_resends_what_she_saw(
         }[basis]
     )
     assert got.bob_bits.size == b.size
+    if protocol is bb84 and basis in ("key", "1.1"):
+        # an Eve at an angle d from the basis makes sin^2(d) / 2 of errors: 5 sigma (6e-7)
+        wrong = got.bob_bits != (a & 1)
+        away = 0.0 if basis == "key" else 1.1
+        for setting, errors in ((0, np.sin(away) ** 2 / 8), (1, np.cos(away) ** 2 / 8)):
+            same = wrong[(a >> 1 == setting) & (b == setting)]
+            assert abs(same.mean() - errors) <= 5 * np.sqrt(errors * (1 - errors) / same.size)
     assert (got.alice_bits is None) is (protocol is bb84)
 
 

@@ -93,7 +93,9 @@ def test_the_limit_may_be_reached_but_not_passed_by_one_bit(lab) -> None:
             assert isinstance(ending.abort, LeakageExceeded)
             assert ending.alice_key is None
             assert ending.bob_key is None
-            assert record.read(tight, ending.transcript).abort_reason == "leakage"
+            public = record.read(tight, ending.transcript)
+            assert public.abort_reason == "leakage"
+            assert public.aborted_by is Party.BOB  # he asks nothing that she may not answer
 
 
 def ranges(count: int, *, number: int = 0, width: int = 1) -> messages.ParityRequest:
