@@ -180,8 +180,6 @@ class Wanted(msgspec.Struct, frozen=True):
         _check_range("blocks", self.blocks, 1, 64)
         if not 5e-7 < self.qber_max < 0.4999995:  # noqa: PLR2004 - rounds to 1 to 499,999 ppm
             raise ValueError(f"QBER limit must be from 1e-6 to 0.499999: {self.qber_max}")
-        if not 0 < round(self.qber_max * 1e6) < 500_000:  # noqa: PLR2004 - one half
-            raise ValueError(f"QBER limit is no part per million below 0.5: {self.qber_max}")
         _check_open("eps_sec", self.eps_sec, 1.0)
         _check_open("eps_cor", self.eps_cor, 1.0)
         if self.key_bias is not None and not 0.5 <= self.key_bias <= 0.99:  # noqa: PLR2004
