@@ -106,8 +106,11 @@ def symmetric_length_unclipped(
     least = math.sqrt(_ln_two_over(eps_sec) / _exponent(m=m, k=k))
     most = 0.5 - q_tol
     fixed = leak_bits + tag_bits - 2.0 - 2.0 * math.log2(eps_sec)
+    # Nothing but costs: below zero for every tag, and what the bound falls under near `least`,
+    # where it drops without end. So the value never rises when the demand does.
+    floor = -fixed - 1.0
     if least >= most:
-        return -fixed - n * (least - most) - 1.0
+        return floor - n * (least - most)
 
     def length(slack: float) -> float:
         share = math.exp(-_exponent(m=m, k=k) * (slack**2 - least**2))
@@ -115,7 +118,7 @@ def symmetric_length_unclipped(
             return -math.inf
         return _key_entropy(n, q_tol + slack) - fixed + 2.0 * math.log1p(-share) / math.log(2.0)
 
-    return length(_argmin(lambda slack: -length(slack), low=least, high=most))
+    return max(floor, length(_argmin(lambda slack: -length(slack), low=least, high=most)))
 
 
 def eps_pe(*, m: int, k: int, slack: float) -> float:
