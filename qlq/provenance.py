@@ -51,6 +51,21 @@ _LABELS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """A backend that was tried before the one that made the shots, and why it was left.
+
+    Attributes:
+        backend: URI of the backend, or `classical`.
+        error: Class of the error, for example `BackendUnavailable`.
+        detail: The error's message.
+    """
+
+    backend: str
+    error: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """Origin of the shots of one job.
 

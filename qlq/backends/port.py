@@ -24,6 +24,10 @@ class TransientError(QLQError):
     """Worth another try: a throttled call, a lost connection, a server's 5xx. Driver only."""
 
 
+class Stalled(TransientError):
+    """A call that gave no answer in time; what it asked for may still happen. Driver only."""
+
+
 class AmbiguousSubmit(TransientError):
     """A submit whose answer was lost: the job may exist. The driver looks for its tag first."""
 
@@ -159,7 +163,8 @@ class Backend(Protocol):
     """A place where plans become shots.
 
     `submit` refuses what the device cannot run with CircuitRejected, before any job exists.
-    `status`, `fetch` and `cancel` raise JobFailed for a job that the backend does not know.
+    `status`, `fetch`, `cancel` and `spent` raise JobFailed for a job that the backend does not
+    know.
     """
 
     @property
@@ -190,6 +195,9 @@ class Backend(Protocol):
 
     def find(self, tag: str) -> list[Handle]:
         """Jobs whose plan carried the tag, newest first."""
+
+    def spent(self, handle: Handle) -> Cost:
+        """What the job has cost so far, as far as the vendor says; FREE for simulators."""
 
     def close(self) -> None:
         """Give back threads, files and connections; running local jobs are cancelled."""

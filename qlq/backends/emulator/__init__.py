@@ -1,0 +1,1 @@
+"""Loopback servers that speak the vendors' HTTP: unmodified clients, no account."""
