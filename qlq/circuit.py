@@ -49,6 +49,8 @@ _GATE = re.compile(
 )
 _RESET = re.compile(r"reset q\[(\d{1,5})\];")
 _MEASURE = re.compile(r"c\[(\d{1,5})\] = measure q\[(\d{1,5})\];")
+_PLACE = re.compile(r"\b([qc])\[(\d+)\]")
+_WORD = re.compile(r"[a-z][a-z0-9_]*")
 _ANGLE_ALONE = re.compile(_ANGLE)
 _RESERVED = frozenset(
     {
@@ -263,9 +265,52 @@ def statements(program: Program) -> tuple[Statement, ...]:
     return _Parser(program.source, program.name).statements()
 
 
-def has_pair_gates(program: Program) -> bool:
-    """Whether any gate acts on two qubits, so that the qubits must be coupled."""
-    return any(statement.op in PAIR_GATES for statement in statements(program))
+def components(program: Program) -> tuple[tuple[int, ...], ...]:
+    """Groups of qubits that pair gates connect, directly or through others.
+
+    Each group is in ascending order, and the groups are in the order of their first qubit; a
+    qubit without a pair gate is a group of its own. Only qubits of one group must be coupled.
+    """
+    group = list(range(program.n_qubits))
+    for statement in statements(program):
+        if statement.op in PAIR_GATES:
+            a, b = (group[qubit] for qubit in statement.qubits)
+            group = [min(a, b) if label in {a, b} else label for label in group]
+    return tuple(
+        tuple(qubit for qubit in range(program.n_qubits) if group[qubit] == label)
+        for label in sorted(set(group))
+    )
+
+
+def tile(program: Program, *, lanes: int) -> Program:
+    """Several copies of a program side by side, each with parameters of its own.
+
+    Copy `i` has qubits and classical bits from `i` times the program's, and the parameters
+    `NAME_i`, after all of copy `i - 1`. A barrier spans all copies.
+
+    Raises:
+        ValueError: `lanes` is below 1.
+        CircuitRejected: The copies do not fit the registers of the profile.
+    """
+    _check_count(lanes, "lanes", low=1, high=REGISTER_SIZE_MAX)
+    if lanes == 1:
+        return program
+    lines = [*HEADER]
+    lines += [f"input float[64] {name}_{i};" for i in range(lanes) for name in program.params]
+    lines += [f"qubit[{lanes * program.n_qubits}] q;", f"bit[{lanes * program.n_bits}] c;"]
+    for statement in statements(program):
+        if statement.op == "barrier":
+            lines.append(statement.text)
+        else:
+            lines += [_in_lane(statement.text, program, lane=lane) for lane in range(lanes)]
+    return parse("\n".join(lines) + "\n", name=f"{program.name} x {lanes}")
+
+
+def _in_lane(text: str, program: Program, *, lane: int) -> str:
+    """A statement's text with the qubits, bits and parameters of one copy."""
+    sizes = {"q": program.n_qubits, "c": program.n_bits}
+    moved = _PLACE.sub(lambda m: f"{m[1]}[{int(m[2]) + lane * sizes[m[1]]}]", text)
+    return _WORD.sub(lambda m: f"{m[0]}_{lane}" if m[0] in program.params else m[0], moved)
 
 
 class _Parser:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from qlq.backends.port import DeviceInfo
-from qlq.circuit import Plan, has_pair_gates
+from qlq.circuit import Plan, Program, components
 from qlq.errors import BackendUnavailable, CircuitRejected, ConfigError
 from qlq.provenance import Kind
 
@@ -137,6 +137,58 @@ def choose(calibration: Calibration, count: int) -> tuple[int, ...]:
     return tuple(chosen)
 
 
+def choose_for(calibration: Calibration, program: Program) -> tuple[int, ...]:
+    """The qubits for a program, in its order.
+
+    Each group of connected qubits gets the best that are left, larger groups first. Groups keep
+    a distance, so that no qubit is coupled to one of another group and crosstalk stays small;
+    on a device too small for that they only differ.
+
+    Raises:
+        BackendUnavailable: The device has not enough usable, coupled qubits.
+    """
+    try:
+        return _place(calibration, program, _neighbourhood)
+    except BackendUnavailable:
+        return _place(calibration, program, _itself)
+
+
+def _place(
+    calibration: Calibration,
+    program: Program,
+    taken_by: Callable[[Calibration, tuple[int, ...]], set[int]],
+) -> tuple[int, ...]:
+    """As `choose_for`; `taken_by` says which qubits a placed group takes from the others."""
+    left = calibration
+    placed: dict[int, int] = {}
+    for group in sorted(components(program), key=len, reverse=True):
+        found = choose(left, len(group))
+        placed.update(zip(group, found, strict=True))
+        left = _without(left, taken_by(calibration, found))
+    return tuple(placed[qubit] for qubit in range(program.n_qubits))
+
+
+def _itself(_calibration: Calibration, qubits: tuple[int, ...]) -> set[int]:
+    return set(qubits)
+
+
+def _neighbourhood(calibration: Calibration, qubits: tuple[int, ...]) -> set[int]:
+    """The qubits and all that are coupled to them."""
+    touching = [pair for pair in calibration.pair_errors if set(pair) & set(qubits)]
+    return set(qubits).union(*touching)
+
+
+def _without(calibration: Calibration, qubits: set[int]) -> Calibration:
+    """The calibration of what is left of a device."""
+    return replace(
+        calibration,
+        qubits={index: one for index, one in calibration.qubits.items() if index not in qubits},
+        pair_errors={
+            pair: error for pair, error in calibration.pair_errors.items() if not qubits & set(pair)
+        },
+    )
+
+
 def is_coupled(calibration: Calibration, qubits: tuple[int, ...]) -> bool:
     """Whether usable couplings connect all the qubits with each other."""
     reached, waiting = {qubits[0]}, [qubits[0]]
@@ -245,7 +297,7 @@ def qubits_of(
     program = plan.program
     qubits = plan.qubits if plan.qubits is not None else fixed
     if qubits is None:
-        return choose(calibration, program.n_qubits)
+        return choose_for(calibration, program)
     if len(qubits) != program.n_qubits:
         raise CircuitRejected(
             f"{program.name} needs {program.n_qubits} qubits of {calibration.device}, "
@@ -253,8 +305,10 @@ def qubits_of(
         )
     for qubit in qubits:
         calibration.check_qubit(qubit)
-    if has_pair_gates(program) and not is_coupled(calibration, qubits):
-        raise CircuitRejected(not_coupled(calibration, qubits))
+    for group in components(program):
+        chosen = tuple(qubits[qubit] for qubit in group)
+        if not is_coupled(calibration, chosen):
+            raise CircuitRejected(not_coupled(calibration, chosen))
     return qubits
 
 
