@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from qlq.numerics.kernels import kernel
 
 UNKNOWN = np.uint8(2)
-LIVE, QUEUED, FLIPS = 0, 1, 2
-"""Places in `counters`: slots in use, blocks in the queue, bits corrected so far."""
+LIVE, QUEUED, FLIPS, HEAD = 0, 1, 2, 3
+"""Places in `counters`: slots in use, blocks in the queue, bits corrected so far, and the place of
+the queue's first block."""
 SLOT, START, SPLIT, STOP = 0, 1, 2, 3
 """Rows of `asked`; STOP is 0 where the question is a whole block [START, SPLIT)."""
 CONTRADICTION = -1
@@ -42,14 +43,16 @@ class Forest(NamedTuple):
         sure: uint64 (slots, W), sure bits in the order of the pass.
         edges: uint8 (slots, n), error parity of the left child of the node split here.
         roots: uint8 (blocks,), error parity of each block of all slots.
-        flags: uint8 (blocks,), 1 for blocks in the queue.
-        queue: int32 (blocks,), blocks that may hold a located error or a question.
+        flags: uint8 (blocks,), 1 for blocks that are in the queue, held, or being searched; no
+            block is in two of these places, so that the queue and the held ones never overflow.
+        queue: int32 (blocks,), a ring of blocks that may hold a located error or a question.
+        held: int32 (blocks,), blocks that were searched and hold a question.
         owners: int32 (blocks,), slot of each block.
         sizes: int64 (slots,), bits in a block.
         bases: int64 (slots,), first block of each slot.
         bits: uint8 (n,), own bits, corrected in place.
         known: uint8 (n,), 1 for sure bits, 2 for corrected ones, which are sure as well.
-        counters: int64 (3,).
+        counters: int64 (4,).
         asked: int32 (4, n), the open questions.
         stack: int32 (3, depth), scratch.
     """
@@ -62,6 +65,7 @@ class Forest(NamedTuple):
     roots: NDArray[np.uint8]
     flags: NDArray[np.uint8]
     queue: NDArray[np.int32]
+    held: NDArray[np.int32]
     owners: NDArray[np.int32]
     sizes: NDArray[np.int64]
     bases: NDArray[np.int64]
@@ -83,6 +87,7 @@ FOREST = types.NamedTuple(  # type: ignore[no-untyped-call]
         _U8[:, ::1],
         _U8[::1],
         _U8[::1],
+        _I32[::1],
         _I32[::1],
         _I32[::1],
         _I64[::1],
@@ -114,12 +119,13 @@ def plant(bits: NDArray[np.uint8], sizes: tuple[int, ...]) -> Forest:
         roots=np.zeros(sum(blocks), dtype=np.uint8),
         flags=np.zeros(sum(blocks), dtype=np.uint8),
         queue=np.empty(sum(blocks), dtype=np.int32),
+        held=np.empty(sum(blocks), dtype=np.int32),
         owners=np.repeat(np.arange(slots, dtype=np.int32), blocks),
         sizes=np.array(sizes, dtype=np.int64),
         bases=np.cumsum([0, *blocks[:-1]], dtype=np.int64),
         bits=bits.copy(),
         known=np.zeros(count, dtype=np.uint8),
-        counters=np.zeros(3, dtype=np.int64),
+        counters=np.zeros(4, dtype=np.int64),
         asked=np.empty((4, count), dtype=np.int32),
         stack=np.empty((3, _STACK_DEPTH), dtype=np.int32),
     )
@@ -204,7 +210,8 @@ def own_parities(forest: Forest, questions: int, parities: NDArray[np.uint8]) ->
 def _enqueue(forest: Forest, block: int) -> None:
     if forest.flags[block] == 0:
         forest.flags[block] = 1
-        forest.queue[forest.counters[QUEUED]] = block
+        tail = forest.counters[HEAD] + forest.counters[QUEUED]
+        forest.queue[tail % forest.queue.size] = block
         forest.counters[QUEUED] += 1
 
 
@@ -345,13 +352,14 @@ def settle(forest: Forest) -> int:
         CONTRADICTION if a bit would have to change twice, which honest answers never bring
         about: a bit that was located once is equal on both sides.
     """
-    capacity = forest.asked.shape[1]
+    capacity, ring = forest.asked.shape[1], forest.queue.size
     while True:
-        questions, kept, index = 0, 0, 0
+        questions, kept = 0, 0
         flips = forest.counters[FLIPS]
-        while index < forest.counters[QUEUED]:
-            block, before = forest.queue[index], questions
-            index += 1
+        while forest.counters[QUEUED] > 0:
+            block, before = forest.queue[forest.counters[HEAD]], questions
+            forest.counters[HEAD] = (forest.counters[HEAD] + 1) % ring
+            forest.counters[QUEUED] -= 1
             position, questions = _search(forest, block, questions)
             while position >= 0:
                 bit = forest.order[forest.owners[block], position]
@@ -360,10 +368,11 @@ def settle(forest: Forest) -> int:
                 _flip(forest, bit)
                 position, questions = _search(forest, block, questions)
             if before < questions or questions == capacity:
-                forest.queue[kept] = block
+                forest.held[kept] = block
                 kept += 1
             else:
                 forest.flags[block] = 0
-        forest.counters[QUEUED] = kept
+        forest.queue[:kept] = forest.held[:kept]
+        forest.counters[HEAD], forest.counters[QUEUED] = 0, kept
         if flips == forest.counters[FLIPS]:
             return questions
