@@ -77,7 +77,7 @@ class Proposed:
 class Preparing(Proposed):
     """The link has her inputs. `bits` are the ones she prepared (BB84)."""
 
-    settings: NDArray[np.uint8]
+    settings: NDArray[np.uint8] = field(repr=False)
     bits: NDArray[np.uint8] | None = field(repr=False)
 
 
@@ -85,7 +85,7 @@ class Preparing(Proposed):
 class Sent(Proposed):
     """All pulses are through; she has a raw key."""
 
-    settings: NDArray[np.uint8]
+    settings: NDArray[np.uint8] = field(repr=False)
     bits: NDArray[np.uint8] = field(repr=False)
 
 

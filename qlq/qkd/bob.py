@@ -65,7 +65,7 @@ class Waiting:
 class Receiving(Waiting):
     """The link has his settings."""
 
-    settings: NDArray[np.uint8]
+    settings: NDArray[np.uint8] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
