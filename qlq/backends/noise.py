@@ -350,8 +350,37 @@ def ibm_calibration(folder: Path) -> Calibration:
     Raises:
         BackendUnavailable: The files cannot be read.
     """
-    conf = _read(folder / f"conf_{folder.name}.json")
-    props = _read(folder / f"props_{folder.name}.json")
+    return ibm_calibration_of(
+        _read(folder / f"conf_{folder.name}.json"),
+        _read(folder / f"props_{folder.name}.json"),
+        device=f"fake_{folder.name}",
+    )
+
+
+def ibm_calibration_of(
+    conf: Mapping[str, Any], props: Mapping[str, Any], *, device: str
+) -> Calibration:
+    """The calibration that IBM's two documents describe; faulty qubits and gates are left out.
+
+    Args:
+        conf: The configuration, of which `n_qubits` and `basis_gates` are read.
+        props: The properties, of which `last_update_date`, `qubits` and `gates` are read.
+        device: Name to give it.
+
+    Raises:
+        BackendUnavailable: A document lacks what is read from it.
+    """
+    try:
+        return _ibm_calibration_of(conf, props, device)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BackendUnavailable(
+            f"the calibration of {device} cannot be read: {error!r}"
+        ) from error
+
+
+def _ibm_calibration_of(
+    conf: Mapping[str, Any], props: Mapping[str, Any], device: str
+) -> Calibration:
     operations = _ibm_operations(conf, props)
     pair_gate = next((gate for gate in PAIR_GATES if operations.get(gate)), None)
     qubits = {
@@ -367,7 +396,7 @@ def ibm_calibration(folder: Path) -> Calibration:
     }
     pairs = usable.get(pair_gate, {}) if pair_gate else {}
     return Calibration(
-        device=f"fake_{folder.name}",
+        device=device,
         date=str(props["last_update_date"]),
         size=int(conf["n_qubits"]),
         qubits=qubits,
