@@ -47,7 +47,7 @@ class TagKeys(Protocol):
         Args:
             sender: The direction; both parties must add the same bytes in the same order.
             material: Whole tag keys: a multiple of 32 bytes.
-            eps: Total epsilon of the key the bytes are from.
+            eps: Epsilon of the key the bytes are from, that of earlier keys left out.
             source: Id of that key. It fills a direction once: a repetition is a ValueError.
         """
 
@@ -76,7 +76,7 @@ class TopUp:
     Attributes:
         source: Id of the key it is from, or `bootstrap`.
         length_bits: How much it was.
-        eps: Total epsilon of that key.
+        eps: Epsilon of that key, that of earlier keys left out.
     """
 
     source: str
@@ -85,8 +85,8 @@ class TopUp:
 
 
 def eps_of(top_ups: Iterable[TopUp]) -> float:
-    """Sum of the epsilons by source: a key that fills both directions is counted once."""
-    return math.fsum({top_up.source: top_up.eps for top_up in top_ups}.values())
+    """Sum of the epsilons by source, at most 1: a key that fills both directions is counted once."""
+    return min(1.0, math.fsum({top_up.source: top_up.eps for top_up in top_ups}.values()))
 
 
 def bootstrap_spent(now: Marks, top_ups: Iterable[TopUp]) -> int:

@@ -375,7 +375,9 @@ def _put_away(
     if pair.stores is not None and ending.alice_key is not None:
         material = np.packbits(ending.alice_key[:front]).tobytes()
         pair.keep(keys)
-        pair.top_up(material, tags=tags, eps=eps["eps_total"], source=source)
+        # the pool adds up the earlier keys itself, so each key brings its own share only
+        own = eps["eps_sec"] + eps["eps_cor"] + eps["eps_auth"]
+        pair.top_up(material, tags=tags, eps=own, source=source)
     return keys
 
 

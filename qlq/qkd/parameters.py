@@ -36,6 +36,9 @@ SESSION_TAG_BITS = 512
 CHSH_ROUNDS_MIN = 300
 """Expected rounds of each of the four CHSH pairs: sigma(S) <= 0.09, so that S = 2.4 passes."""
 
+EPS_MAX = 0.1
+"""Above this, a key says nothing: the epsilons of a session add up, and those of its pool."""
+
 PULSES_MAX = 2_000_000
 """Bound on the pulses of one session: the longest key that is reconciled as one frame."""
 
@@ -159,8 +162,8 @@ class Wanted(msgspec.Struct, frozen=True):
         qber_max: Tolerated error rate in each basis, in (0, 0.5).
         key_bias: Probability of the key setting in [0.5, 0.99]; None takes the one with the
             longest key.
-        eps_sec: Secrecy epsilon in (0, 1).
-        eps_cor: Correctness epsilon in (0, 1).
+        eps_sec: Secrecy epsilon in (0, 0.1).
+        eps_cor: Correctness epsilon in (0, 0.1).
         blocks: Parts of the session for drift figures.
     """
 
@@ -180,8 +183,8 @@ class Wanted(msgspec.Struct, frozen=True):
         _check_range("blocks", self.blocks, 1, 64)
         if not 5e-7 < self.qber_max < 0.4999995:  # noqa: PLR2004 - rounds to 1 to 499,999 ppm
             raise ValueError(f"QBER limit must be from 1e-6 to 0.499999: {self.qber_max}")
-        _check_open("eps_sec", self.eps_sec, 1.0)
-        _check_open("eps_cor", self.eps_cor, 1.0)
+        _check_open("eps_sec", self.eps_sec, EPS_MAX)
+        _check_open("eps_cor", self.eps_cor, EPS_MAX)
         if self.key_bias is not None and not 0.5 <= self.key_bias <= 0.99:  # noqa: PLR2004
             raise ValueError(f"basis bias must be within [0.5, 0.99]: {self.key_bias}")
         if self.sampling is Sampling.SYMMETRIC and self.protocol is Protocol.E91:
