@@ -41,7 +41,7 @@ KINDS = st.sampled_from(
 )
 PULSES = st.integers(1, PULSES_MAX)
 RATES = st.floats(0.001, 0.49)
-EPSILONS = st.floats(1e-20, 0.9)
+EPSILONS = st.floats(1e-20, 0.099)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
