@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import stat
-from contextlib import suppress
 from pathlib import Path
 
 from qlq.crypto import kdf
 from qlq.errors import ConfigError
+from qlq.kme import private_files
 from qlq.kme.database import MASTER_BYTES
 
 KEY_FILE = "master.key"
@@ -50,7 +48,7 @@ def _from_passphrase(passphrase: str, salt_path: Path) -> bytes:
     if not passphrase:
         raise ConfigError("QLQ_PASSPHRASE is empty: set it to the passphrase, or unset it")
     fresh = {**_SALT_FIELDS, "salt": secrets.token_hex(kdf.SALT_BYTES)}
-    _create_if_absent(salt_path, json.dumps(fresh).encode() + b"\n")
+    private_files.create_if_absent(salt_path, json.dumps(fresh).encode() + b"\n")
     try:
         found = json.loads(salt_path.read_bytes())
         salt = bytes.fromhex(found.pop("salt"))
@@ -64,56 +62,11 @@ def _from_passphrase(passphrase: str, salt_path: Path) -> bytes:
 
 
 def _from_file(path: Path) -> bytes:
-    _create_if_absent(path, secrets.token_bytes(MASTER_BYTES))
+    private_files.create_if_absent(path, secrets.token_bytes(MASTER_BYTES))
     try:
-        key = _read_private(path)
+        key = private_files.read(path, limit=MASTER_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     if len(key) != MASTER_BYTES:
         raise ConfigError(f"{path} has {len(key)} bytes, a master key has {MASTER_BYTES}")
     return key
-
-
-def _create_if_absent(path: Path, content: bytes) -> None:
-    """Make the file, synced and readable by the owner alone, unless there is one."""
-    try:
-        if not path.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _create(path, content)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot create {path}: {error.strerror}: check the permissions of its folder"
-        ) from error
-
-
-def _create(path: Path, content: bytes) -> None:
-    """Put a complete file at the path, unless another process was faster."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        with suppress(FileExistsError):
-            path.hardlink_to(draft)
-    finally:
-        draft.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _read_private(path: Path) -> bytes:
-    """The bytes of a regular file of ours that nobody else may read or write."""
-    with path.open("rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise ConfigError(f"{path} is not a regular file")
-        if found.st_uid != os.geteuid():
-            raise ConfigError(f"{path} belongs to another user: make it yours with chown")
-        if stat.S_IMODE(found.st_mode) & 0o077:
-            mode = stat.S_IMODE(found.st_mode)
-            raise ConfigError(f"{path} has mode {mode:04o}, others may use it: chmod 600 {path}")
-        return file.read(4096)

@@ -1,0 +1,67 @@
+"""Files for their owner alone: made whole with mode 0600, and read only if they still are."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from qlq.errors import ConfigError
+
+
+def create_if_absent(path: Path, content: bytes) -> None:
+    """Make the file, synced and readable by the owner alone, unless there is one.
+
+    It appears with all of its content or not at all; its folder is made with mode 0700.
+
+    Raises:
+        ConfigError: The folder cannot be written.
+    """
+    try:
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _create(path, content)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot create {path}: {error.strerror}: check the permissions of its folder"
+        ) from error
+
+
+def _create(path: Path, content: bytes) -> None:
+    """Put a complete file at the path, unless another process was faster."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        with suppress(FileExistsError):
+            path.hardlink_to(draft)
+    finally:
+        draft.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read(path: Path, *, limit: int) -> bytes:
+    """The first `limit` bytes of a regular file of ours that nobody else may read or write.
+
+    Raises:
+        ConfigError: It is of another kind or owner, or others may use it.
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise ConfigError(f"{path} is not a regular file")
+        if found.st_uid != os.geteuid():
+            raise ConfigError(f"{path} belongs to another user: make it yours with chown")
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            mode = stat.S_IMODE(found.st_mode)
+            raise ConfigError(f"{path} has mode {mode:04o}, others may use it: chmod 600 {path}")
+        return file.read(limit)
