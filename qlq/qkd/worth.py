@@ -21,10 +21,11 @@ def value(
     claim = weakest(tuple(p.claim for p in provenances))
     if reproducible:
         return Worth(claim, (), 0)
-    return Worth(claim, _secret_against(claim), _entropy_cap_bits(parameters, provenances))
+    return Worth(claim, secret_against(claim), _entropy_cap_bits(parameters, provenances))
 
 
-def _secret_against(claim: Claim) -> tuple[str, ...]:
+def secret_against(claim: Claim) -> tuple[str, ...]:
+    """Whom a key with this claim is secret against, in words."""
     match claim:
         case Claim.TWO_NODE:
             return ("anyone outside the two nodes, under the assumptions of the theorem",)
