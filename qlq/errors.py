@@ -7,6 +7,7 @@ QLQError
     BackendUnavailable     this backend cannot be used now; another one may be
     CircuitRejected        the program is outside the profile or the device
     JobFailed              the job ended without shots (job_id)
+      JobPending             none yet: a job was accepted, or may have been; never another backend
   ProtocolAbort          the protocol did its duty; no key exists
     QBERTooHigh            error rate above the tolerated one, in one of the bases
     BellTestFailed         the CHSH value does not exceed the classical bound
@@ -68,6 +69,14 @@ class JobFailed(BackendError):
         super().__init__(message)
         self.job_id = job_id
         self.reason = reason
+
+
+class JobPending(JobFailed):
+    """A job has no shots yet, and may still give them: it was accepted, or may have been.
+
+    Never leads to another backend: two jobs would be paid for one key. `job_id` is empty where
+    the answer to a submit was lost.
+    """
 
 
 class ProtocolAbort(QLQError):

@@ -6,33 +6,43 @@
     status ... status --(DONE)--> fetch --> Shots
       |           |
       |           +--(FAILED, CANCELLED)--> JobFailed
-      +--(deadline)--> JobFailed; the job is left, and `resume` comes back to it
+      +--(deadline, network)--> JobPending; the job is left, and `resume` comes back to it
 
-Transient errors are retried with jittered exponential pauses, never beyond the deadline.
+Transient errors are retried with jittered exponential pauses, and every call has a deadline. Once
+an answer to a submit was lost, no further submit happens before a look for the plan's tag has
+found nothing, and what cannot be settled is JobPending: a job may exist, and another one would be
+paid for twice.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import stamina
-
-from qlq.backends.port import AmbiguousSubmit, Backend, Handle, Status, TransientError
+from qlq.backends import patience
+from qlq.backends.patience import Clock
+from qlq.backends.port import AmbiguousSubmit, Backend, Handle, Stalled, Status
 from qlq.circuit import Plan
-from qlq.errors import BackendUnavailable, ConfigError, JobFailed
+from qlq.errors import BackendUnavailable, ConfigError, JobFailed, JobPending
 from qlq.shots import Shots
 
 OnHandle = Callable[[Handle], None]
 Progress = Callable[[Status, float], None]
 _Result = TypeVar("_Result")
 
-ATTEMPTS_MAX = 8
-_WAIT_INITIAL_S = 0.2
-_WAIT_MAX_S = 20.0
+ATTEMPTS_MAX = patience.ATTEMPTS_MAX
+POLL_ATTEMPTS_MAX = 32
+"""Tries of a look at a job: about eight minutes without a network, and the job goes on anyway."""
+SUBMIT_S_MAX = 900.0
+"""Longest wait for the answer to a submit: a large job is compiled before it is accepted."""
+LOOKS = 3
+"""Looks for a job whose answer was lost, before it counts as absent: lists may lag behind."""
+LOOK_PAUSE_S = 0.5
 _POLL_FIRST_S = 0.001
 _POLL_GROWTH = 1.5
 _HANDLE_BYTES_MAX = 1 << 16
@@ -60,14 +70,32 @@ def run(
 
     Raises:
         CircuitRejected: The backend cannot run the plan.
-        BackendUnavailable: Transient errors did not end, or the backend cannot be used.
-        JobFailed: The job ended without shots, or the deadline passed (reason `deadline`).
+        BackendUnavailable: No job was accepted: transient errors did not end, or the backend
+            cannot be used.
+        JobPending: A job was accepted, or may have been, and has no shots yet (reason `deadline`
+            where the time was over).
+        JobFailed: The job ended without shots.
     """
-    clock = _Clock(timeout_s)
-    handle = _retry(lambda: _submit(backend, plan), clock, backend)
-    if on_handle is not None:
-        on_handle(handle)
-    return _await(backend, handle, plan, clock, progress)
+    clock = Clock(timeout_s)
+    placing = _Placing(backend, plan, clock)
+    return _follow(placing, on_handle, progress)
+
+
+def recover(
+    backend: Backend,
+    plan: Plan,
+    *,
+    timeout_s: float,
+    on_handle: OnHandle | None = None,
+    progress: Progress | None = None,
+) -> Shots:
+    """As `run`, for a plan that an earlier process may have submitted under the same tags.
+
+    Looks for the job first, and submits only where there is none.
+    """
+    placing = _Placing(backend, plan, Clock(timeout_s))
+    placing.doubt = "an earlier process did not learn whether its submit was accepted"
+    return _follow(placing, on_handle, progress)
 
 
 def resume(
@@ -82,14 +110,14 @@ def resume(
 
     Raises:
         ValueError: The handle belongs to another plan or another backend.
-        BackendUnavailable: Transient errors did not end, or the backend cannot be used.
-        JobFailed: The job is unknown, ended without shots, or the deadline passed.
+        JobPending: There are no shots yet: the time was over, or the backend cannot be reached.
+        JobFailed: The job is unknown, or ended without shots.
     """
     if handle.plan_digest != plan.digest:
         raise ValueError(f"job {handle.job_id} ran plan {handle.plan_digest}, not {plan.digest}")
     if handle.backend != backend.name:
         raise ValueError(f"job {handle.job_id} is on {handle.backend}, not on {backend.name}")
-    return _await(backend, handle, plan, _Clock(timeout_s), progress)
+    return _await(backend, handle, plan, Clock(timeout_s), progress)
 
 
 def write_handle(handle: Handle, path: Path) -> None:
@@ -117,82 +145,179 @@ def read_handle(path: Path) -> Handle:
         raise ConfigError(f"not a job handle: {path}") from error
 
 
-class _Clock:
-    """Time since the start, and until the deadline."""
+class _Submission:
+    """One submit, whose answer may come after its caller has gone on.
 
-    def __init__(self, timeout_s: float) -> None:
-        if not timeout_s > 0:
-            raise ValueError(f"timeout_s must be above 0, not {timeout_s}")
-        self._start_s = time.monotonic()
-        self._timeout_s = timeout_s
+    A late job is taken by whoever asks for it first: the caller, before it submits again, or this
+    call itself, which then cancels it because another one has taken its place.
+    """
 
-    def elapsed_s(self) -> float:
-        return time.monotonic() - self._start_s
+    def __init__(self, backend: Backend, plan: Plan) -> None:
+        self._backend, self._plan = backend, plan
+        self._lock = threading.Lock()
+        self._handle: Handle | None = None
+        self._is_replaced = False
 
-    def remaining_s(self) -> float:
-        return self._timeout_s - self.elapsed_s()
+    def __call__(self) -> Handle:
+        """Submit; runs in a thread that may be left behind."""
+        handle = self._backend.submit(self._plan)
+        with self._lock:
+            self._handle = handle
+            is_surplus = self._is_replaced
+        if is_surplus:
+            self._backend.cancel(handle)
+        return handle
+
+    def replace(self) -> Handle | None:
+        """The job if it has arrived by now; from here on it is cancelled when it arrives."""
+        with self._lock:
+            self._is_replaced = True
+            return self._handle
+
+    def keep(self) -> None:
+        """The job was found by its tag: it is the one that counts, whenever its answer comes."""
+        with self._lock:
+            self._is_replaced = False
 
 
-def _submit(backend: Backend, plan: Plan) -> Handle:
-    """Submit once; if the answer is lost, take the job that carries the plan's tag."""
-    try:
-        return backend.submit(plan)
-    except AmbiguousSubmit:
-        found = [
-            handle
-            for tag in plan.tags
-            for handle in backend.find(tag)
-            if handle.plan_digest == plan.digest
-        ]
-        if found:
+class _Placing:
+    """The way of one plan to one job: submits, and looks for what a submit may have left."""
+
+    def __init__(self, backend: Backend, plan: Plan, clock: Clock) -> None:
+        self.backend, self.plan, self.clock = backend, plan, clock
+        self.doubt = ""
+        """Why a job may exist that we have no id of; empty while none can."""
+        self._late: list[_Submission] = []
+
+    def place(self) -> Handle:
+        """The job's handle; see `run` for errors."""
+        what = f"submit to {self.backend.name}"
+        try:
+            return patience.retry(self._attempt, clock=self.clock, what=what)
+        except BackendUnavailable as error:
+            if not self.doubt:
+                raise
+            raise JobPending(
+                f"a job may exist on {self.backend.name}, and its id is unknown: {self.doubt}; "
+                f"not submitted again, because {error}",
+                job_id="",
+                reason=self.doubt,
+            ) from error
+
+    def _attempt(self) -> Handle:
+        """Look first where a job may exist, then submit."""
+        if self.doubt and (found := self._look()):
+            for late in self._late:
+                late.keep()
+            return found
+        for late in self._late:
+            if arrived := late.replace():
+                return arrived
+        return self._submit()
+
+    def _submit(self) -> Handle:
+        submission = _Submission(self.backend, self.plan)
+        what = f"submit to {self.backend.name}"
+        if self.clock.remaining_s() <= 0:
+            raise Stalled(f"{what} was not tried: the deadline has passed")
+        try:
+            return patience.once(submission, clock=self.clock, what=what, limit_s=SUBMIT_S_MAX)
+        except AmbiguousSubmit as error:
+            self.doubt = str(error)
+            raise
+        except Stalled as error:
+            self.doubt = str(error)
+            self._late.append(submission)
+            raise
+
+    def _look(self) -> Handle | None:
+        """The oldest job with the plan's tag and digest; None after several looks without one."""
+        if not self.plan.tags:
+            raise BackendUnavailable("the plan has no tag to look for")
+        for look in range(LOOKS):
+            if look:
+                time.sleep(max(0.0, min(LOOK_PAUSE_S, self.clock.remaining_s())))
+            asked = self._ask(partial(self.backend.find, self.plan.tags[0]), "search")
+            found = [handle for handle in asked if handle.plan_digest == self.plan.digest]
+            if found:
+                return self._only(found)
+        return None
+
+    def _only(self, found: list[Handle]) -> Handle:
+        """The oldest of these jobs; one submit too many was accepted late, and is cancelled."""
+        if len(found) == 1:
             return found[0]
-        raise
+        alive = [
+            handle
+            for handle in found
+            if self._ask(partial(self.backend.status, handle), "status") is not Status.CANCELLED
+        ]
+        for surplus in alive[:-1]:
+            self._ask(partial(self.backend.cancel, surplus), "cancel")
+        return (alive or found)[-1]
+
+    def _ask(self, call: Callable[[], _Result], word: str) -> _Result:
+        return patience.once(call, clock=self.clock, what=f"{word} on {self.backend.name}")
+
+
+def _follow(placing: _Placing, on_handle: OnHandle | None, progress: Progress | None) -> Shots:
+    """Place the job, tell its handle, wait for its shots."""
+    handle = placing.place()
+    if on_handle is not None:
+        on_handle(handle)
+    return _await(placing.backend, handle, placing.plan, placing.clock, progress)
 
 
 def _await(
-    backend: Backend, handle: Handle, plan: Plan, clock: _Clock, progress: Progress | None
+    backend: Backend, handle: Handle, plan: Plan, clock: Clock, progress: Progress | None
 ) -> Shots:
     """Poll until the job is final, then fetch."""
+    try:
+        _poll(backend, handle, clock, progress)
+        # fetch of a FAILED job raises with the vendor's reason
+        return _look_at(lambda: backend.fetch(handle, plan), handle, clock)
+    except BackendUnavailable as error:
+        raise _pending(handle, str(error)) from error
+
+
+def _poll(backend: Backend, handle: Handle, clock: Clock, progress: Progress | None) -> None:
+    """Wait for a final status; raises JobFailed for a cancelled job."""
     pause_s = _POLL_FIRST_S
     while True:
-        status = _retry(lambda: backend.status(handle), clock, backend)
+        status = _look_at(lambda: backend.status(handle), handle, clock)
         if progress is not None:
             progress(status, clock.elapsed_s())
         if status is Status.CANCELLED:
-            raise _failed(handle, "cancelled")
-        if status.is_final:  # fetch of a FAILED job raises with the vendor's reason
-            return _retry(lambda: backend.fetch(handle, plan), clock, backend)
+            raise JobFailed(
+                f"job {handle.job_id} on {handle.backend} was cancelled: run the plan again",
+                job_id=handle.job_id,
+                reason="cancelled",
+            )
+        if status.is_final:
+            return
         if clock.remaining_s() <= 0:
-            raise _failed(handle, "deadline")
+            raise _pending(handle, "deadline")
         time.sleep(max(0.0, min(pause_s, clock.remaining_s())))
         pause_s = min(pause_s * _POLL_GROWTH, backend.limits.poll_interval_s)
 
 
-def _retry(call: Callable[[], _Result], clock: _Clock, backend: Backend) -> _Result:
-    """The result of a call that may fail for a while; raises BackendUnavailable in the end."""
-    attempts = stamina.retry_context(
-        on=TransientError,
-        attempts=ATTEMPTS_MAX,
-        timeout=max(0.001, clock.remaining_s()),
-        wait_initial=_WAIT_INITIAL_S,
-        wait_max=_WAIT_MAX_S,
-        wait_jitter=_WAIT_INITIAL_S,
+def _look_at(call: Callable[[], _Result], handle: Handle, clock: Clock) -> _Result:
+    """A call about an accepted job; at the deadline JobPending, without asking."""
+    if clock.remaining_s() <= 0:
+        raise _pending(handle, "deadline")
+    what = f"job {handle.job_id} on {handle.backend}"
+    return patience.retry(
+        lambda: patience.once(call, clock=clock, what=what),
+        clock=clock,
+        what=what,
+        attempts=POLL_ATTEMPTS_MAX,
     )
-    try:
-        for attempt in attempts:
-            with attempt:
-                return call()
-    except TransientError as error:
-        raise BackendUnavailable(
-            f"{backend.name} kept failing after {clock.elapsed_s():.1f} s: {error}"
-        ) from error
-    raise BackendUnavailable(f"{backend.name} was not asked: no attempt was left")
 
 
-def _failed(handle: Handle, reason: str) -> JobFailed:
-    way_out = "resume it with its handle" if reason == "deadline" else "run the plan again"
-    return JobFailed(
-        f"job {handle.job_id} on {handle.backend} gave no shots: {reason}; {way_out}",
+def _pending(handle: Handle, reason: str) -> JobPending:
+    return JobPending(
+        f"job {handle.job_id} on {handle.backend} was accepted and has no shots yet: {reason}; "
+        "it is left as it is",
         job_id=handle.job_id,
         reason=reason,
     )

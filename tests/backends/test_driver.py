@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from qlq.backends.port import (
     TransientError,
 )
 from qlq.circuit import Plan
-from qlq.errors import BackendUnavailable, ConfigError, JobFailed
+from qlq.errors import BackendUnavailable, ConfigError, JobFailed, JobPending
 from qlq.provenance import Claim, Kind, Provenance, Tier
 from qlq.shots import Shots
 
@@ -42,21 +44,24 @@ class Scripted:
         submits: list[Handle | Exception] | None = None,
         statuses: list[Status | BaseException] | None = None,
         known: list[Handle] | None = None,
+        finds: list[list[Handle] | Exception] | None = None,
+        plan: Plan = PLAN,
     ) -> None:
         self.submits = submits if submits is not None else [HANDLE]
         self.statuses = statuses if statuses is not None else [Status.DONE]
-        self.known = known or []
+        self.finds = finds if finds is not None else [known or []]
+        self.plan = plan
         self.calls: list[str] = []
 
     def describe(self) -> DeviceInfo:
         return DeviceInfo("script", "tests", Kind.IDEAL, 5)
 
     def estimate(self, plan: Plan) -> Cost:
-        assert plan is PLAN
+        assert plan is self.plan
         return FREE
 
     def submit(self, plan: Plan) -> Handle:
-        assert plan is PLAN
+        assert plan is self.plan
         self.calls.append("submit")
         answer = self.submits.pop(0)
         if isinstance(answer, Exception):
@@ -92,7 +97,14 @@ class Scripted:
 
     def find(self, tag: str) -> list[Handle]:
         self.calls.append(f"find {tag}")
-        return self.known
+        answer = self.finds.pop(0) if len(self.finds) > 1 else self.finds[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def spent(self, handle: Handle) -> Cost:
+        self.calls.append(f"spent {handle.job_id}")
+        return FREE
 
     def close(self) -> None:
         self.calls.append("close")
@@ -134,12 +146,6 @@ def test_a_lost_answer_leads_to_the_job_that_exists() -> None:
     assert backend.calls == ["submit", "find tag-1", "status found", "fetch found"]
 
 
-def test_a_lost_answer_without_a_job_is_submitted_again() -> None:
-    backend = Scripted(submits=[AmbiguousSubmit("connection lost"), HANDLE])
-    driver.run(backend, PLAN, timeout_s=5)
-    assert backend.calls[:3] == ["submit", "find tag-1", "submit"]
-
-
 def test_other_errors_are_not_retried() -> None:
     backend = Scripted(submits=[BackendUnavailable("no credentials"), HANDLE])
     with pytest.raises(BackendUnavailable, match="no credentials"):
@@ -158,7 +164,7 @@ def test_a_job_that_ends_badly_says_why(status: Status, reason: str) -> None:
 
 def test_the_deadline_leaves_the_job_for_resume() -> None:
     backend = Scripted(statuses=[Status.RUNNING])
-    with pytest.raises(JobFailed) as caught:
+    with pytest.raises(JobPending) as caught:
         driver.run(backend, PLAN, timeout_s=0.05)
     assert caught.value.reason == "deadline"
     assert "cancel job-1" not in backend.calls
@@ -217,3 +223,148 @@ def test_a_simulators_job_is_resumed_from_its_handle_on_disk(tmp_path: Path) -> 
     again = driver.resume(backend, driver.read_handle(path), plan, timeout_s=60)
     backend.close()
     assert np.array_equal(first.bits, again.bits)
+
+
+@pytest.fixture
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "LOOK_PAUSE_S", 0.001)
+
+
+def accepted(number: int) -> Handle:
+    return Handle("script", f"job-{number}", PLAN.digest)
+
+
+@pytest.mark.usefixtures("quick_looks")
+def test_a_lost_answer_without_a_job_is_submitted_again_after_several_looks() -> None:
+    backend = Scripted(submits=[AmbiguousSubmit("connection lost"), HANDLE])
+    driver.run(backend, PLAN, timeout_s=5)
+    assert backend.calls[:5] == ["submit", *["find tag-1"] * driver.LOOKS, "submit"]
+
+
+@pytest.mark.usefixtures("quick_looks")
+def test_a_job_that_the_list_shows_late_is_found_before_the_next_submit() -> None:
+    backend = Scripted(
+        submits=[AmbiguousSubmit("connection lost"), TransientError("429"), HANDLE],
+        finds=[*[[]] * driver.LOOKS, [accepted(7)]],
+    )
+    shots = driver.run(backend, PLAN, timeout_s=5)
+    assert shots.provenance.job_id == "job-7"
+    assert backend.calls.count("submit") == 2
+
+
+@pytest.mark.usefixtures("quick_looks")
+@pytest.mark.parametrize(
+    "found", [TransientError("503"), BackendUnavailable("the key was withdrawn")]
+)
+def test_what_cannot_be_looked_up_is_not_submitted_again(
+    found: Exception,
+) -> None:
+    backend = Scripted(submits=[AmbiguousSubmit("connection lost")], finds=[found])
+    with pytest.raises(JobPending, match="a job may exist") as caught:
+        driver.run(backend, PLAN, timeout_s=5)
+    assert caught.value.job_id == ""
+    assert backend.calls.count("submit") == 1
+
+
+def test_a_plan_without_a_tag_is_never_submitted_twice_after_a_lost_answer() -> None:
+    bare = Plan(PLAN.program, PLAN.bindings, PLAN.shots)
+    backend = Scripted(submits=[AmbiguousSubmit("connection lost"), HANDLE], plan=bare)
+    with pytest.raises(JobPending, match="no tag"):
+        driver.run(backend, bare, timeout_s=5)
+    assert backend.calls == ["submit"]
+
+
+class Slow(Scripted):
+    """Its first submit is accepted at once or late, and answered late."""
+
+    def __init__(self, *, accept_s: float, answer_s: float) -> None:
+        super().__init__()
+        self.accept_s, self.answer_s = accept_s, answer_s
+        self.accepted: list[Handle] = []
+        self.cancelled: list[Handle] = []
+        self.answered = threading.Event()
+
+    def submit(self, plan: Plan) -> Handle:  # noqa: ARG002 - the port's argument
+        number = self.calls.count("submit") + 1
+        self.calls.append("submit")
+        handle = accepted(number)
+        if number == 1:
+            time.sleep(self.accept_s)
+            self.accepted.append(handle)
+            time.sleep(self.answer_s)
+            self.answered.set()
+            return handle
+        self.accepted.append(handle)
+        return handle
+
+    def find(self, tag: str) -> list[Handle]:  # noqa: ARG002 - the port's argument
+        return list(reversed(self.accepted))
+
+    def cancel(self, handle: Handle) -> None:
+        self.cancelled.append(handle)
+
+
+@pytest.mark.usefixtures("quick_looks")
+@pytest.mark.parametrize(
+    ("accept_s", "answer_s", "submits"),
+    [
+        (0.0, 0.6, 1),  # accepted at once: found by its tag
+        (0.5, 0.0, 2),  # accepted after a second submit: the late one is cancelled
+    ],
+)
+def test_a_submit_without_an_answer_leaves_one_job(
+    monkeypatch: pytest.MonkeyPatch,
+    accept_s: float,
+    answer_s: float,
+    submits: int,
+) -> None:
+    monkeypatch.setattr(driver, "SUBMIT_S_MAX", 0.1)
+    backend = Slow(accept_s=accept_s, answer_s=answer_s)
+    shots = driver.run(backend, PLAN, timeout_s=5)
+    assert backend.answered.wait(5)
+    time.sleep(0.1)
+    assert len(backend.accepted) == submits
+    left = [handle for handle in backend.accepted if handle not in backend.cancelled]
+    assert [handle.job_id for handle in left] == [shots.provenance.job_id]
+
+
+def test_of_two_jobs_with_the_tag_the_older_one_counts_and_the_other_is_cancelled() -> None:
+    backend = Scripted(finds=[[accepted(2), accepted(1)]])
+    shots = driver.recover(backend, PLAN, timeout_s=5)
+    assert shots.provenance.job_id == "job-1"
+    assert "cancel job-2" in backend.calls
+    assert "submit" not in backend.calls
+
+
+@pytest.mark.usefixtures("quick_looks")
+def test_a_plan_of_an_earlier_process_is_looked_for_before_it_is_submitted() -> None:
+    backend = Scripted(finds=[[accepted(3)]])
+    assert driver.recover(backend, PLAN, timeout_s=5).provenance.job_id == "job-3"
+    absent = Scripted()
+    driver.recover(absent, PLAN, timeout_s=5)
+    assert absent.calls[: driver.LOOKS + 1] == [*["find tag-1"] * driver.LOOKS, "submit"]
+
+
+@pytest.mark.parametrize("error", [BackendUnavailable("token expired"), TransientError("503")])
+def test_after_a_job_was_accepted_nothing_makes_the_backend_unavailable(error: Exception) -> None:
+    kept: list[Handle] = []
+    with pytest.raises(JobPending, match=str(error)) as caught:
+        driver.run(Scripted(statuses=[error]), PLAN, timeout_s=5, on_handle=kept.append)
+    assert caught.value.job_id == "job-1"
+    assert kept == [HANDLE]
+
+
+@pytest.mark.parametrize("step", ["submit", "status", "fetch", "find"])
+def test_a_silent_server_holds_nobody_longer_than_the_deadline(step: str) -> None:
+    silence = threading.Event()
+
+    def silent(*_: object) -> None:
+        silence.wait(30)
+
+    backend = Scripted(submits=[AmbiguousSubmit("lost")] if step == "find" else None)
+    setattr(backend, step, silent)
+    started = time.monotonic()
+    with pytest.raises(JobPending):
+        driver.run(backend, PLAN, timeout_s=0.3)
+    assert time.monotonic() - started < 1.5
+    silence.set()

@@ -1,0 +1,124 @@
+"""How long to wait and how often to ask again: one clock, and calls that end by it.
+
+Vendor clients may wait for ever, and networks fail for a while. `ask` gives every call a deadline
+of its own, repeats what may be repeated, and never goes beyond the clock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import stamina
+
+from qlq.backends import watchdog
+from qlq.backends.port import Stalled, TransientError
+from qlq.errors import BackendUnavailable
+
+_Result = TypeVar("_Result")
+
+CALL_S_MAX = 120.0
+"""Longest wait for one answer: lists of devices take seconds, a large result a minute."""
+ATTEMPTS_MAX = 8
+"""Tries of one call: about 25 seconds of an unreachable server."""
+CLOSE_S_MAX = 1.0
+"""Longest wait for a backend that is closed: nothing depends on it any more."""
+_WAIT_INITIAL_S = 0.2
+_WAIT_MAX_S = 20.0
+_WAIT_LATE_S = 0.5
+
+
+class Clock:
+    """Time since the start, and until the deadline.
+
+    Args:
+        timeout_s: Seconds from now to the deadline, above 0.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        """Start now; raises ValueError for a time that is not above 0."""
+        if not timeout_s > 0:
+            raise ValueError(f"timeout_s must be above 0, not {timeout_s}")
+        self._start_s = time.monotonic()
+        self._timeout_s = timeout_s
+
+    def elapsed_s(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._start_s
+
+    def remaining_s(self) -> float:
+        """Seconds until the deadline, below 0 after it."""
+        return self._timeout_s - self.elapsed_s()
+
+
+def once(
+    call: Callable[[], _Result], *, clock: Clock, what: str, limit_s: float = CALL_S_MAX
+) -> _Result:
+    """The result of one call that ends within `limit_s` and by the clock.
+
+    Raises:
+        Stalled: It gave no answer in time, or no time was left to ask.
+    """
+    left_s = min(limit_s, clock.remaining_s())
+    if left_s <= 0:
+        raise Stalled(f"{what} was not asked: the deadline has passed")
+    return watchdog.within(left_s, call, what=what)
+
+
+def retry(
+    call: Callable[[], _Result], *, clock: Clock, what: str, attempts: int = ATTEMPTS_MAX
+) -> _Result:
+    """The result of a call that may fail for a while, with jittered exponential pauses.
+
+    Args:
+        call: Keeps its own time, for example through `once`.
+        clock: No pause and no further try goes beyond it.
+        what: Names the call in the error's message.
+        attempts: Tries in all.
+
+    Raises:
+        BackendUnavailable: Transient errors did not end.
+    """
+
+    def pause(error: Exception) -> bool | float:
+        if not isinstance(error, TransientError) or clock.remaining_s() <= 0:
+            return False
+        if clock.remaining_s() > _WAIT_MAX_S:
+            return True  # the exponential pause
+        return min(_WAIT_LATE_S, clock.remaining_s())
+
+    tries = stamina.retry_context(
+        on=pause,
+        attempts=attempts,
+        timeout=max(0.001, clock.remaining_s()),
+        wait_initial=_WAIT_INITIAL_S,
+        wait_max=_WAIT_MAX_S,
+        wait_jitter=_WAIT_INITIAL_S,
+    )
+    try:
+        for attempt in tries:
+            with attempt:
+                return call()
+    except TransientError as error:
+        raise BackendUnavailable(
+            f"{what} kept failing for {clock.elapsed_s():.1f} s: {error}"
+        ) from error
+    raise BackendUnavailable(f"{what} was not asked: no attempt was left")
+
+
+def ask(call: Callable[[], _Result], *, clock: Clock, what: str) -> _Result:
+    """The result of a call that may be repeated at will: one that reads, or that changes nothing.
+
+    Raises:
+        BackendUnavailable: Transient errors did not end, or there was no answer in time.
+    """
+    return retry(lambda: once(call, clock=clock, what=what), clock=clock, what=what)
+
+
+def part(close: Callable[[], None], *, what: str) -> None:
+    """Close something without waiting long: what hangs is left behind."""
+    try:
+        watchdog.within(CLOSE_S_MAX, close, what=what)
+    except TransientError:
+        return
