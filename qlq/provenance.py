@@ -26,6 +26,8 @@ class Kind(StrEnum):
     IDEAL = "ideal"
     NOISY = "noisy"
     QPU = "qpu"
+    CLASSICAL = "classical"
+    """No outcomes: the key was exchanged by classical means."""
 
 
 class Claim(IntEnum):

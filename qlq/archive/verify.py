@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from qlq.archive import document, folder, session
+from qlq.archive import classical, document, folder, session
 from qlq.crypto import digest
 from qlq.errors import ArchiveInvalid, ConfigError, QLQError
 from qlq.qkd import record
@@ -153,6 +153,13 @@ def _is_plain(name: str) -> bool:
 def _recompute(
     manifest: Mapping[str, Any], contents: Mapping[str, bytes], secret: Mapping[str, bytes]
 ) -> list[Finding]:
+    if manifest.get("kind") == classical.KIND:
+        expected, claimed = classical.recompute(manifest, contents, secret)
+        return [
+            finding
+            for name, value in expected.items()
+            for finding in _compare(name, value, claimed[name])
+        ]
     parameters = msgspec.convert(manifest["parameters"], Parameters)
     transcript = folder.unpack_transcript(contents.get(folder.TRANSCRIPT, b""))
     found = record.read(parameters, transcript)

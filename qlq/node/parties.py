@@ -7,8 +7,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from qlq.crypto.signing import SEED_BYTES, Algorithm, SigningKey
 from qlq.errors import InvariantBroken
 from qlq.keys import SecretKey
+from qlq.kme.identity import Identities
 from qlq.kme.pool import AuthenticationPool
 from qlq.kme.store import KeyStore
 from qlq.kme.tag_keys import MemoryTagKeys, Sender, TagKeys
@@ -33,10 +35,29 @@ class Pair:
     Attributes:
         pools: One-time tag keys by party; both hold the same bits.
         stores: Key stores by party; None where keys are not kept.
+        identities: Signing keys by party; None where they are made for one exchange.
     """
 
     pools: dict[Party, TagKeys]
     stores: dict[Party, KeyStore] | None
+    identities: dict[Party, Identities] | None = None
+
+    def introduced(self) -> dict[Party, SigningKey]:
+        """Both parties' signing keys, each of which the other one knows.
+
+        Both parties are in this process: that is the trusted exchange of their keys.
+
+        Raises:
+            KeyStoreError: A party knows the other one by another key.
+            KeyStoreDamaged: A file was changed.
+        """
+        if self.identities is None:
+            return {p: SigningKey(Algorithm.ML_DSA_65, os.urandom(SEED_BYTES)) for p in Party}
+        keys = {party: held.own() for party, held in self.identities.items()}
+        for party, held in self.identities.items():
+            other = _OTHER[party]
+            held.learn(other.value, keys[other].verifying_key)
+        return keys
 
     def take_tag_key(self, party: Party, wanted: TakeTagKey) -> TagKey:
         """Spend a one-time key of a party's pool; durable before this returns, where it is kept."""
@@ -109,7 +130,8 @@ def open_pair(home: Path, masters: dict[Party, bytes]) -> Pair:
         folder = party_folder(home, party)
         pools[party] = AuthenticationPool(folder, masters[party], peer=_OTHER[party].value)
         stores[party] = KeyStore(folder, masters[party])
-    pair = Pair(pools, stores)
+    identities = {party: Identities(party_folder(home, party), masters[party]) for party in Party}
+    pair = Pair(pools, stores, identities)
     if all(
         pool.available_bits(sender) == 0 and pool.bootstrap_bits_spent() == 0
         for pool in pools.values()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +24,7 @@ from qlq.errors import InvariantBroken
 from qlq.keys import SecretKey
 from qlq.node.parties import Pair
 from qlq.qkd import bb84, e91, link, record, worth
-from qlq.qkd.authentication import TAG_KEY_BITS, framed
+from qlq.qkd.authentication import TAG_KEY_BITS
 from qlq.qkd.conversation import (
     Ending,
     LinkOutcomes,
@@ -46,8 +45,6 @@ QBER_MAX_FLOOR = 0.015
 QBER_MAX_CEILING = 0.045
 """Range of the tolerance that is chosen without `--qber-max`. Below 1.5 % the finite sample
 decides; above 4.5 % Cascade with both directions charged leaves next to nothing."""
-
-KEY_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:qlq:key")
 
 Progress = Callable[[str], None]
 
@@ -339,7 +336,7 @@ def _finish(
 
 def key_id(ending: Ending) -> str:
     """The id that both parties give the key: a UUID made from their common transcript."""
-    return str(uuid.uuid5(KEY_NAMESPACE, digest.sha256(framed(ending.transcript)).hex()))
+    return record.key_id(ending.transcript)
 
 
 def _put_away(

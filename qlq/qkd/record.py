@@ -6,14 +6,18 @@ from here, so that they cannot differ.
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import TypeVar
 
+from qlq.crypto import digest
 from qlq.errors import RemoteMisuse
 from qlq.numerics.entropy import binary_entropy
 from qlq.qkd import authentication, bob, estimation, messages, sifting
 from qlq.qkd.duties import Party, Transcript
 from qlq.qkd.parameters import Parameters
+
+KEY_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:qlq:key")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +89,12 @@ def read(parameters: Parameters, transcript: Transcript) -> Record:
         abort_reason=aborted[0][1].reason if aborted else None,
         aborted_by=aborted[0][0] if aborted else None,
     )
+
+
+def key_id(transcript: Transcript) -> str:
+    """The id that both parties give their key: a UUID made from their common transcript."""
+    framed = authentication.framed(transcript)
+    return str(uuid.uuid5(KEY_NAMESPACE, digest.sha256(framed).hex()))
 
 
 Said = list[tuple[Party, messages.Message]]
