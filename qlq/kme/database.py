@@ -21,7 +21,7 @@ from qlq.crypto import aead, digest, kdf
 from qlq.errors import BadTag, ConfigError, KeyStoreDamaged, KeyStoreError
 
 FILE = "keys.sqlite"
-VERSION = 1
+VERSION = 2
 BUSY_TIMEOUT_S = 10.0
 MASTER_BYTES = 32
 TALLIED = ("keys", "pools")
@@ -39,9 +39,9 @@ CREATE TABLE pools (peer TEXT NOT NULL, sender TEXT NOT NULL, spent_bits INTEGER
 CREATE TABLE tag_keys (peer TEXT NOT NULL, sender TEXT NOT NULL,
     offset_bits INTEGER NOT NULL, sealed BLOB NOT NULL,
     PRIMARY KEY (peer, sender, offset_bits)) STRICT, WITHOUT ROWID;
-CREATE TABLE top_ups (peer TEXT NOT NULL, sender TEXT NOT NULL, source TEXT NOT NULL,
-    length_bits INTEGER NOT NULL, eps TEXT NOT NULL, stamp BLOB NOT NULL,
-    PRIMARY KEY (peer, sender, source)) STRICT, WITHOUT ROWID;
+CREATE TABLE top_ups (peer TEXT NOT NULL, sender TEXT NOT NULL, start_bits INTEGER NOT NULL,
+    source TEXT NOT NULL, length_bits INTEGER NOT NULL, eps TEXT NOT NULL, stamp BLOB NOT NULL,
+    PRIMARY KEY (peer, sender, start_bits)) STRICT, WITHOUT ROWID;
 """
 
 _FOLDER_CODES = {

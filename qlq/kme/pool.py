@@ -76,6 +76,37 @@ class AuthenticationPool:
                     raise ValueError(f"the pool with {self._peer!r} has been filled before")
                 self._append(db, sender, material, 0.0, BOOTSTRAP)
 
+    def restart(self, to_bob: bytes, to_alice: bytes, *, start_bits: int) -> None:
+        """Give up all that is left, and go on with new bits from outside; on disk at once.
+
+        For two parties whose pools differ, or are empty: both call it with the same arguments.
+
+        Args:
+            to_bob: Whole tag keys for what Alice sends.
+            to_alice: The same for what Bob sends.
+            start_bits: Where they start in both directions, at or after the end of each: no
+                place of a pool is ever filled twice.
+        """
+        with self._sealed.transaction() as db:
+            for sender, material in ((Sender.ALICE, to_bob), (Sender.BOB, to_alice)):
+                end_bits = self._marks(db, sender).end_bits
+                self._spend_all(db, sender, start_bits)
+                if start_bits > end_bits:
+                    gap = TopUp(f"gap at bit {end_bits}", start_bits - end_bits, 0.0)
+                    self._note_top_up(db, sender, gap, start_bits=end_bits)
+                self._append(db, sender, material, 0.0, f"{BOOTSTRAP} at bit {start_bits}")
+        self._sealed.forget_deleted()
+
+    def sources(self, sender: Sender) -> tuple[TopUp, ...]:
+        """All that ever filled a direction, in order: equal on both sides, or the pools differ."""
+        with self._sealed.transaction() as db:
+            return self._top_ups(db, sender)
+
+    def spent_bits(self, sender: Sender) -> int:
+        """Bits of a direction that are spent or given up, from its first."""
+        with self._sealed.transaction() as db:
+            return self._marks(db, sender).spent_bits
+
     def available_bits(self, sender: Sender) -> int:
         """See `TagKeys`."""
         with self._sealed.transaction() as db:
@@ -153,21 +184,43 @@ class AuthenticationPool:
             key = material[index * _KEY_BYTES : (index + 1) * _KEY_BYTES]
             sealed = self._sealed.seal(key, "tag-key", *place, offset)
             db.execute("INSERT INTO tag_keys VALUES (?, ?, ?, ?)", (*place, offset, sealed))
-        length_bits = after.end_bits - before.end_bits
-        stamp = self._sealed.seal(b"", "top-up", *place, source, length_bits, repr(eps))
-        row = (*place, source, length_bits, repr(eps), stamp)
-        db.execute("INSERT INTO top_ups VALUES (?, ?, ?, ?, ?, ?)", row)
+        filled = TopUp(source, after.end_bits - before.end_bits, eps)
+        self._note_top_up(db, sender, filled, start_bits=before.end_bits)
         self._write_marks(db, sender, after)
+
+    def _note_top_up(
+        self, db: sqlite3.Connection, sender: Sender, top_up: TopUp, *, start_bits: int
+    ) -> None:
+        place = (self._peer, sender.value, start_bits)
+        noted = (*place, top_up.source, top_up.length_bits, repr(top_up.eps))
+        stamp = self._sealed.seal(b"", "top-up", *noted)
+        db.execute("INSERT INTO top_ups VALUES (?, ?, ?, ?, ?, ?, ?)", (*noted, stamp))
+
+    def _spend_all(self, db: sqlite3.Connection, sender: Sender, end_bits: int) -> None:
+        """Delete every key of a direction and move both marks to `end_bits`."""
+        before = self._marks(db, sender)
+        if end_bits < before.end_bits or end_bits % TAG_KEY_BITS:
+            raise ValueError(f"a pool that ends at {before.end_bits} cannot go on at {end_bits}")
+        place = (self._peer, sender.value)
+        db.execute("DELETE FROM tag_keys WHERE peer = ? AND sender = ?", place)
+        self._write_marks(db, sender, Marks(end_bits, end_bits))
 
     def _top_ups(self, db: sqlite3.Connection, sender: Sender) -> tuple[TopUp, ...]:
         """All that ever filled a direction; raises KeyStoreDamaged if one is missing."""
         place = (self._peer, sender.value)
         rows = db.execute(
-            "SELECT source, length_bits, eps, stamp FROM top_ups WHERE peer = ? AND sender = ?",
+            "SELECT start_bits, source, length_bits, eps, stamp FROM top_ups"
+            " WHERE peer = ? AND sender = ? ORDER BY start_bits",
             place,
         ).fetchall()
-        for source, length_bits, eps, stamp in rows:
-            self._sealed.check_stamp(stamp, "top-up", *place, source, length_bits, eps)
-        if sum(row[1] for row in rows) != self._marks(db, sender).end_bits:
+        found, end_bits = [], 0
+        for start_bits, source, length_bits, eps, stamp in rows:
+            noted = (*place, start_bits, source, length_bits, eps)
+            self._sealed.check_stamp(stamp, "top-up", *noted)
+            if start_bits != end_bits:
+                break
+            end_bits += length_bits
+            found.append(TopUp(source, length_bits, float(eps)))
+        if len(found) != len(rows) or end_bits != self._marks(db, sender).end_bits:
             raise self._sealed.damaged("the top-ups of an authentication pool are not complete")
-        return tuple(TopUp(source, bits, float(eps)) for source, bits, eps, _ in rows)
+        return tuple(found)

@@ -85,14 +85,23 @@ class TopUp:
 
 
 def eps_of(top_ups: Iterable[TopUp]) -> float:
-    """Sum of the epsilons by source, at most 1: a key that fills both directions is counted once."""
+    """Sum of the epsilons by source, at most 1: a key that fills both directions counts once."""
     return min(1.0, math.fsum({top_up.source: top_up.eps for top_up in top_ups}.values()))
 
 
+def is_from_outside(source: str) -> bool:
+    """Whether a top-up came from outside, and not from a key of these parties."""
+    return source == BOOTSTRAP or source.startswith(f"{BOOTSTRAP} ")
+
+
 def bootstrap_spent(now: Marks, top_ups: Iterable[TopUp]) -> int:
-    """Bits from outside that one direction has spent; they are its first ones."""
-    outside = sum(top_up.length_bits for top_up in top_ups if top_up.source == BOOTSTRAP)
-    return min(now.spent_bits, outside)
+    """Bits from outside that one direction has spent; `top_ups` in their order."""
+    start, spent = 0, 0
+    for top_up in top_ups:
+        if is_from_outside(top_up.source):
+            spent += min(max(now.spent_bits - start, 0), top_up.length_bits)
+        start += top_up.length_bits
+    return spent
 
 
 def check_eps(eps: float) -> None:

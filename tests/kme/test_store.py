@@ -181,7 +181,7 @@ def test_every_changed_byte_is_found_or_changes_nothing(tmp_path: Path, key: Sec
         "DELETE FROM keys; DELETE FROM tally",
         "DROP TABLE keys",
         "UPDATE tally SET count = 2",
-        "PRAGMA user_version = 2",
+        "PRAGMA user_version = 99",
         "UPDATE master SET value = zeroblob(32) WHERE name = 'check'",
     ],
 )
