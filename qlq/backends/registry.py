@@ -9,6 +9,8 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 
 from qlq.backends.port import Address, Backend, Listing, Scheme
@@ -19,6 +21,35 @@ _URI_CHARACTERS_MAX = 512
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _QUBITS = re.compile(r"\d{1,6}(,\d{1,6})*")
 _HARDWARE_SCHEMES = frozenset({"ibm"})
+
+
+@dataclass(frozen=True, slots=True)
+class Classical:
+    """The last resort for keys and random bytes: no quantum device, no shots, never a Backend.
+
+    Keys come from a key exchange, bytes from the operating system; both are marked
+    `classical (computational)` wherever they are shown.
+    """
+
+    uri: str = "classical"
+
+
+def resolve(uri: str) -> Address | Classical:
+    """What a URI names: a backend's address, or the classical last resort; opens nothing.
+
+    An adapter that cannot be loaded shows when its backend is opened.
+
+    Raises:
+        ConfigError: The text is no URI, or its scheme is unknown.
+    """
+    address = parse_uri(uri)
+    if address.scheme == Classical().uri:
+        if address.rest or address.options:
+            raise ConfigError(f"'classical' takes no device and no option: {uri!r}")
+        return Classical()
+    with suppress(BackendUnavailable):
+        _scheme(address)
+    return address
 
 
 def open_backend(uri: str) -> Backend:
