@@ -1,0 +1,124 @@
+"""Whether money may be spent: the operator's caps, or the operator's answer.
+
+Nothing is sent before `Consent.allow` has returned. A cap is never overridden; `--yes` only
+answers the prompt. What costs nothing needs no consent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from qlq.backends.port import Cost
+from qlq.errors import BudgetRefused
+
+Ask = Callable[[str], bool]
+"""Puts a question to the operator and returns the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """The most that a session may cost.
+
+    Attributes:
+        cost: Money in the currency of the price; None for no cap.
+        qpu_s: Seconds of quantum hardware; None for no cap.
+    """
+
+    cost: Decimal | None = None
+    qpu_s: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a cap that is no amount, naming it."""
+        if self.cost is not None and not (self.cost.is_finite() and self.cost >= 0):
+            raise ValueError(f"--max-cost must be 0 or more: {self.cost}")
+        if self.qpu_s is not None and not 0 <= self.qpu_s < float("inf"):
+            raise ValueError(f"--max-qpu-seconds must be 0 or more: {self.qpu_s}")
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What an operator allows.
+
+    Attributes:
+        caps: Upper limits of the whole session.
+        ask: Puts a question to the operator; None where nobody can be asked.
+    """
+
+    caps: Caps = Caps()
+    ask: Ask | None = None
+
+    def allow(self, cost: Cost, *, what: str) -> None:
+        """Return if a session of this cost may start.
+
+        Args:
+            cost: Of the whole session, what was spent before included.
+            what: Names it in the question and in the refusal.
+
+        Raises:
+            BudgetRefused: A cap is exceeded, the price is unknown under `--max-cost`, the
+                operator said no, or there is neither a cap nor anybody to ask.
+        """
+        if is_free(cost):
+            return
+        caps = self.caps
+        if caps.cost is not None and cost.amount is None:
+            raise BudgetRefused(
+                f"{what}: the price is unknown ({cost.source}), so --max-cost {caps.cost} cannot "
+                "be kept: cap the time with --max-qpu-seconds, without --max-cost"
+            )
+        if caps.cost is not None and cost.amount is not None and cost.amount > caps.cost:
+            raise BudgetRefused(
+                f"{what}: {cost.amount} {cost.currency} exceed --max-cost {caps.cost}: raise it, "
+                "or send fewer pulses"
+            )
+        if caps.qpu_s is not None and cost.qpu_s > caps.qpu_s:
+            raise BudgetRefused(
+                f"{what}: {cost.qpu_s:g} QPU seconds exceed --max-qpu-seconds {caps.qpu_s:g}: "
+                "raise it, or send fewer pulses"
+            )
+        if not self._is_capped(cost):
+            self._answer(cost, what=what)
+
+    def _is_capped(self, cost: Cost) -> bool:
+        """Whether a given cap bounds what is charged: seconds do so only if there are any."""
+        return self.caps.cost is not None or (self.caps.qpu_s is not None and cost.qpu_s > 0)
+
+    def _answer(self, cost: Cost, *, what: str) -> None:
+        if self.ask is None:
+            raise BudgetRefused(
+                f"{what} would cost {describe(cost)}: give --max-cost AMOUNT or "
+                "--max-qpu-seconds S, or answer the question on a terminal"
+            )
+        if not self.ask(f"{what} costs {describe(cost)}. Go on?"):
+            raise BudgetRefused(f"{what}: refused; nothing was sent")
+
+
+def say_yes(_question: str) -> bool:
+    """The answer of `--yes`."""
+    return True
+
+
+def is_free(cost: Cost) -> bool:
+    """Whether nothing is charged; an unknown price is a charge."""
+    return cost.qpu_s == 0 and cost.amount is not None and cost.amount == 0
+
+
+def add(first: Cost, second: Cost) -> Cost:
+    """Both together; unknown if one of them is, or if their currencies differ."""
+    if is_free(first):
+        return second
+    if is_free(second):
+        return first
+    amount = None
+    if None not in {first.amount, second.amount} and first.currency == second.currency:
+        amount = (first.amount or Decimal(0)) + (second.amount or Decimal(0))
+    return replace(first, qpu_s=first.qpu_s + second.qpu_s, amount=amount)
+
+
+def describe(cost: Cost) -> str:
+    """A cost in words: money, seconds, source and date of the price."""
+    money = "an unknown price" if cost.amount is None else f"{cost.amount} {cost.currency}"
+    date = f", {cost.date}" if cost.date else ""
+    return f"{money} and {cost.qpu_s:g} QPU seconds ({cost.source}{date})"

@@ -1,0 +1,96 @@
+"""Who may spend what: every pair of a price and an operator's answer."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from qlq.backends.port import FREE, Cost
+from qlq.errors import BudgetRefused
+from qlq.node import consent
+from qlq.node.consent import Caps, Consent
+
+TEN = Cost(0.0, Decimal("10.00"), "USD", "price list", "2026-01-01")
+SECONDS = Cost(30.0, None, "USD", "the plan's contract", None)
+BOTH = Cost(30.0, Decimal("10.00"), "USD", "price list", "2026-01-01")
+BLANK = Cost(0.0, None, "USD", "no price list", None)
+
+
+def answer(*, yes: bool) -> tuple[consent.Ask, list[str]]:
+    asked: list[str] = []
+
+    def ask(question: str) -> bool:
+        asked.append(question)
+        return yes
+
+    return ask, asked
+
+
+# Price, cap on money, cap on seconds: allowed (True), refused (False), or to be asked (None).
+CAPS = [
+    (FREE, None, None, True),
+    (FREE, "0", 0.0, True),
+    (TEN, "10.00", None, True),
+    (TEN, "9.99", None, False),
+    (TEN, "0", None, False),
+    (TEN, None, None, None),
+    (TEN, None, 100.0, None),  # no second is charged: this cap bounds nothing
+    (SECONDS, None, 30.0, True),
+    (SECONDS, None, 29.9, False),
+    (SECONDS, "1000000", None, False),  # unknown price
+    (SECONDS, "1000000", 30.0, False),
+    (SECONDS, None, None, None),
+    (BOTH, "10.00", None, True),
+    (BOTH, None, 30.0, True),
+    (BOTH, "10.00", 29.9, False),
+    (BOTH, "9.99", 30.0, False),
+    (BLANK, "1000000", None, False),
+    (BLANK, None, 1000.0, None),
+    (BLANK, None, None, None),
+]
+
+
+@pytest.mark.parametrize(("cost", "money", "seconds", "allowed"), CAPS)
+@pytest.mark.parametrize("present", ["yes", "no", "nobody"])
+def test_caps_decide_first_and_the_operator_only_what_they_leave_open(
+    cost: Cost, money: str | None, seconds: float | None, allowed: bool | None, present: str
+) -> None:
+    ask, asked = answer(yes=present == "yes")
+    caps = Caps(None if money is None else Decimal(money), seconds)
+    given = Consent(caps, None if present == "nobody" else ask)
+    may = allowed if allowed is not None else present == "yes"
+    if may:
+        given.allow(cost, what="the session")
+    else:
+        with pytest.raises(BudgetRefused, match="the session"):
+            given.allow(cost, what="the session")
+    assert bool(asked) is (allowed is None and present != "nobody")
+
+
+def test_the_question_and_the_refusal_name_price_source_and_the_way_out() -> None:
+    ask, asked = answer(yes=True)
+    Consent(ask=ask).allow(BOTH, what="the session on ibm:fez")
+    for word in ("ibm:fez", "10.00 USD", "30 QPU seconds", "price list", "2026-01-01"):
+        assert word in asked[0]
+    with pytest.raises(BudgetRefused, match=r"--max-cost AMOUNT or --max-qpu-seconds S"):
+        Consent().allow(TEN, what="the session")
+    with pytest.raises(BudgetRefused, match="unknown"):
+        Consent(Caps(cost=Decimal(5))).allow(SECONDS, what="the session")
+
+
+@pytest.mark.parametrize("value", ["-0.01", "NaN", "Infinity"])
+def test_a_cap_that_is_no_amount_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match=value):
+        Caps(cost=Decimal(value))
+    with pytest.raises(ValueError, match="--max-qpu-seconds"):
+        Caps(qpu_s=float(value))
+
+
+def test_costs_add_up_and_an_unknown_one_stays_unknown() -> None:
+    assert consent.add(TEN, TEN).amount == Decimal("20.00")
+    assert consent.add(SECONDS, SECONDS).qpu_s == 60.0
+    assert consent.add(TEN, SECONDS).amount is None
+    assert consent.add(FREE, TEN) == consent.add(TEN, FREE) == TEN
+    euros = Cost(0.0, Decimal(1), "EUR", "price list", None)
+    assert consent.add(TEN, euros).amount is None
