@@ -7,12 +7,13 @@ printed and a figure that is recomputed come from the same lines.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from qlq.errors import ProtocolAbort
 from qlq.numerics import chsh
-from qlq.provenance import Provenance
+from qlq.provenance import Attempt, Provenance
 from qlq.qkd import authentication, estimation, record, worth
 from qlq.qkd.no_signalling import marginal_test
 from qlq.qkd.parameters import Parameters, Protocol
@@ -34,6 +35,8 @@ class Outcome:
         reproducible: Whether everything followed from a typed seed.
         abort: `{reason, detail}`; None after a good end.
         eve: The attack as the operator wrote it; None without one.
+        attempts: The backends that were tried before, `{backend, error, detail}` each; None in
+            archives that were written before attempts were recorded.
     """
 
     provenances: tuple[Provenance, ...]
@@ -45,11 +48,17 @@ class Outcome:
     reproducible: bool
     abort: dict[str, str] | None
     eve: str | None
+    attempts: Sequence[Mapping[str, str]] | None = None
 
 
 def abort(error: ProtocolAbort) -> dict[str, str]:
     """The `aborted` field for this error."""
     return {"reason": error.reason, "detail": str(error)}
+
+
+def attempt(tried: Attempt) -> dict[str, str]:
+    """One line of the `attempts` field."""
+    return {"backend": tried.backend, "error": tried.error, "detail": tried.detail}
 
 
 def number(value: float | None) -> float | None:
@@ -105,6 +114,7 @@ def build(parameters: Parameters, found: record.Record, outcome: Outcome) -> dic
 
 def _provenance(outcome: Outcome) -> dict[str, Any]:
     first = outcome.provenances[0]
+    attempts = {} if outcome.attempts is None else {"attempts": list(outcome.attempts)}
     return {
         "tier": first.tier.value,
         "claim": first.claim.label,
@@ -115,6 +125,7 @@ def _provenance(outcome: Outcome) -> dict[str, Any]:
         "job_ids": [p.job_id for p in outcome.provenances],
         "sdk": dict(sorted(first.sdk.items())),
         "reproducible": outcome.reproducible,
+        **attempts,
     }
 
 

@@ -106,6 +106,7 @@ def write(
             "reproducible": outcome.reproducible,
             "abort": outcome.abort,
             "eve": outcome.eve,
+            **_attempts(outcome),
         },
         "mitigation": "none",
         "versions": _versions(),
@@ -116,6 +117,12 @@ def write(
         secret=secrets.pack() if secrets else {},
         manifest=manifest,
     )
+
+
+def _attempts(outcome: document.Outcome) -> dict[str, Any]:
+    if outcome.attempts is None:
+        return {}
+    return {"attempts": [dict(attempt) for attempt in outcome.attempts]}
 
 
 def _job(provenance: Provenance) -> dict[str, Any]:
