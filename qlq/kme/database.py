@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -218,10 +218,15 @@ class SealedDatabase:
 
 
 def _create_private(path: Path) -> None:
-    """Make the folder (0700) and an empty file (0600) before SQLite opens it."""
+    """Make the folder (0700) and an empty file (0600) before SQLite opens it, if there is none.
+
+    A file that is there is not opened: closing any descriptor of it would drop all locks that
+    this process holds on it (POSIX), and with them those of another connection.
+    """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except OSError as error:
         raise ConfigError(
             f"cannot use the key store {path}: {error.strerror}: name a folder that you may "

@@ -8,16 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qlq.crypto.signing import SEED_BYTES, Algorithm, SigningKey
-from qlq.errors import InvariantBroken
+from qlq.errors import InvariantBroken, KeyStoreDamaged
 from qlq.keys import SecretKey
+from qlq.kme import tag_keys
 from qlq.kme.identity import Identities
 from qlq.kme.pool import AuthenticationPool
 from qlq.kme.store import KeyStore
 from qlq.kme.tag_keys import MemoryTagKeys, Sender, TagKeys
+from qlq.kme.turn import Turn
 from qlq.qkd.authentication import TAG_KEY_BITS
 from qlq.qkd.duties import Party, TagKey, TakeTagKey
 
 TAG_KEY_BYTES = TAG_KEY_BITS // 8
+TURN_S = 120.0
+"""How long a session waits for another one on the same home, which needs some seconds."""
 RESERVE_TAGS = 8
 """Tag keys that each direction holds once the first keys allow it: an attacker who provokes
 failures at the tags must do so eight times in a row before the pool is empty."""
@@ -36,11 +40,14 @@ class Pair:
         pools: One-time tag keys by party; both hold the same bits.
         stores: Key stores by party; None where keys are not kept.
         identities: Signing keys by party; None where they are made for one exchange.
+        turn: Held from the first tag key to the last write, so that two sessions on one home
+            never mix what they take from the pools and add to them; None where none are kept.
     """
 
     pools: dict[Party, TagKeys]
     stores: dict[Party, KeyStore] | None
     identities: dict[Party, Identities] | None = None
+    turn: Turn | None = None
 
     def introduced(self) -> dict[Party, SigningKey]:
         """Both parties' signing keys, each of which the other one knows.
@@ -65,6 +72,21 @@ class Pair:
         if wanted.offset_bits is None:
             return TagKey(*pool.take(sender))
         return TagKey(wanted.offset_bits, pool.take_at(sender, wanted.offset_bits))
+
+    def begin(self) -> None:
+        """Take the turn, and see to it that both pools hold the same keys, and some.
+
+        Before the first tag key; once more does no harm. `close` gives the turn back.
+
+        Raises:
+            KeyStoreError: Another session on this home does not end.
+        """
+        if self.turn is None or self.turn.is_held:
+            return
+        self.turn.take(timeout_s=TURN_S)
+        for store in (self.stores or {}).values():
+            store.list()  # finds changed rows before anything is added beside them
+        align({p: held for p, held in self.pools.items() if isinstance(held, AuthenticationPool)})
 
     @property
     def eps_earlier(self) -> float:
@@ -113,12 +135,14 @@ class Pair:
         for held in (*self.pools.values(), *(self.stores or {}).values()):
             if isinstance(held, AuthenticationPool | KeyStore):
                 held.close()
+        if self.turn is not None:
+            self.turn.give_back()
 
 
 def open_pair(home: Path, masters: dict[Party, bytes]) -> Pair:
     """Both parties' folders below `home/parties`, created on first use.
 
-    A new pair of pools is filled with 512 bits of operating-system entropy, labelled as such.
+    The pools are filled when the first tag key is taken, see `align`.
 
     Raises:
         ConfigError: A folder cannot be used, or its master key is another one.
@@ -131,16 +155,63 @@ def open_pair(home: Path, masters: dict[Party, bytes]) -> Pair:
         pools[party] = AuthenticationPool(folder, masters[party], peer=_OTHER[party].value)
         stores[party] = KeyStore(folder, masters[party])
     identities = {party: Identities(party_folder(home, party), masters[party]) for party in Party}
-    pair = Pair(pools, stores, identities)
-    if all(
-        pool.available_bits(sender) == 0 and pool.bootstrap_bits_spent() == 0
-        for pool in pools.values()
-        for sender in Sender
-    ):
-        to_bob, to_alice = os.urandom(TAG_KEY_BYTES), os.urandom(TAG_KEY_BYTES)
-        for pool in pools.values():
-            pool.bootstrap(to_bob, to_alice)
-    return pair
+    return Pair(pools, stores, identities, Turn(home / "parties"))
+
+
+def align(pools: dict[Party, AuthenticationPool]) -> None:
+    """Make the pools of both parties, in one process, hold the same keys and at least one.
+
+    They are empty at first, and after sessions that died when their tags were spent. They differ
+    where a process died between the two parties' writes. In these cases what is left is given
+    up, and both go on with 512 bits of operating-system entropy, labelled as such: results say
+    how many of them a session spent.
+
+    Raises:
+        KeyStoreDamaged: One party has nothing, and the other has had keys with it.
+    """
+    held = list(pools.values())
+    is_equal = all(len({_current(pool, sender) for pool in held}) == 1 for sender in Sender)
+    if is_equal and all(_tags_left(held, sender) for sender in Sender):
+        return
+    for party, pool in pools.items():
+        other = _OTHER[party]
+        if not any(pool.sources(sender) for sender in Sender) and _has_met(pools[other]):
+            raise KeyStoreDamaged(
+                f"the store of {party.value} is new, and {other.value} has had keys with it: "
+                "restore a copy that you trust, or move both stores away"
+            )
+    start_bits = max(_end_bits(pool, sender) for pool in held for sender in Sender)
+    to_bob, to_alice = os.urandom(TAG_KEY_BYTES), os.urandom(TAG_KEY_BYTES)
+    for pool in held:
+        pool.restart(to_bob, to_alice, start_bits=start_bits)
+
+
+def _has_met(pool: AuthenticationPool) -> bool:
+    """Whether a key of the two parties ever filled the pool."""
+    filled = [top_up.source for sender in Sender for top_up in pool.sources(sender)]
+    return any(not tag_keys.is_from_outside(source) for source in filled)
+
+
+def _current(pool: AuthenticationPool, sender: Sender) -> tuple[tuple[int, str], ...]:
+    """Start and source of what has filled a direction since it last began from outside."""
+    start_bits = 0
+    found: list[tuple[int, str]] = []
+    for top_up in pool.sources(sender):
+        if tag_keys.is_from_outside(top_up.source):
+            found = []
+        found.append((start_bits, top_up.source))
+        start_bits += top_up.length_bits
+    return tuple(found)
+
+
+def _end_bits(pool: AuthenticationPool, sender: Sender) -> int:
+    return sum(top_up.length_bits for top_up in pool.sources(sender))
+
+
+def _tags_left(pools: list[AuthenticationPool], sender: Sender) -> int:
+    """Tag keys of a direction that neither pool has spent."""
+    spent_bits = max(pool.spent_bits(sender) for pool in pools)
+    return (_end_bits(pools[0], sender) - spent_bits) // TAG_KEY_BITS
 
 
 def party_folder(home: Path, party: Party) -> Path:

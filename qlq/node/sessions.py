@@ -209,6 +209,7 @@ def _conduct(
                 tell("post-processing")
                 wish = talk.send(gathered.outcomes)
             elif isinstance(wish, TagKeyWish):
+                pair.begin()
                 before = pair.bootstrap_bits_spent
                 taken = pair.take_tag_key(wish.party, wish.wanted)
                 gathered.bootstrap_bits += pair.bootstrap_bits_spent - before

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from qlq.archive import verify
 from qlq.config import Settings, load
-from qlq.errors import KeyAlreadyDelivered, KeyStoreDamaged, QLQError
+from qlq.errors import KeyAlreadyDelivered, KeyStoreDamaged, KeyStoreError, QLQError
 from qlq.kme.lifecycle import State
 from qlq.kme.store import KeyStore
 from qlq.kme.tag_keys import Sender
@@ -149,6 +151,7 @@ def test_an_abort_by_eve_stores_nothing(settings: Settings) -> None:
 
 
 def test_a_new_pair_holds_one_bootstrap_tag_a_direction(pair: parties.Pair) -> None:
+    pair.begin()
     held = {pool.available_bits(sender) for pool in pair.pools.values() for sender in Sender}
     assert held == {TAG_BITS}
     keys = [[pool.take(sender) for sender in Sender] for pool in pair.pools.values()]
@@ -156,14 +159,88 @@ def test_a_new_pair_holds_one_bootstrap_tag_a_direction(pair: parties.Pair) -> N
     assert keys[0][0][1] != keys[0][1][1]  # and another one for each direction
 
 
-def test_a_spent_bootstrap_is_not_renewed(settings: Settings) -> None:
+def test_a_spent_bootstrap_is_renewed_at_new_places_and_says_so(settings: Settings) -> None:
+    """As after a first session that died before it could store its key."""
     pair = orders.open_stored_pair(settings)
-    for pool in pair.pools.values():
-        for sender in Sender:
-            pool.take(sender)
+    pair.begin()
+    spent = {pool.take(sender) for pool in pair.pools.values() for sender in Sender}
     pair.close()
-    with pytest.raises(QLQError):
+    document = order(settings).document
+    assert document["secret_bits"] > 0
+    assert document["authentication"]["bootstrap_bits"] == 2 * TAG_BITS
+    pair = orders.open_stored_pair(settings)
+    pair.begin()
+    left = {pool.take(sender) for pool in pair.pools.values() for sender in Sender}
+    pair.close()
+    assert not {offset for offset, _ in spent} & {offset for offset, _ in left}
+    assert not {key for _, key in spent} & {key for _, key in left}
+
+
+def test_pools_that_differ_go_on_with_new_bits(settings: Settings) -> None:
+    """As after a process that died between the two parties' writes."""
+    order(settings)
+    pair = orders.open_stored_pair(settings)
+    one_sided = pair.pools[Party.ALICE]
+    one_sided.top_up(Sender.ALICE, bytes(range(32)), 1e-10, "only one side has this key")
+    pair.close()
+    document = order(settings).document
+    assert document["secret_bits"] > 0
+    assert document["authentication"]["bootstrap_bits"] == 2 * TAG_BITS
+    again = order(settings).document  # and now they are equal
+    assert again["secret_bits"] > 0
+    assert again["authentication"]["bootstrap_bits"] == 0
+
+
+def test_a_store_that_is_gone_is_not_replaced_quietly(settings: Settings) -> None:
+    order(settings)
+    for file in parties.party_folder(settings.home, Party.BOB).iterdir():
+        file.unlink()
+    with pytest.raises(KeyStoreDamaged, match="bob"):
         order(settings)
+
+
+def test_a_session_waits_for_another_one_on_the_same_home(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parties, "TURN_S", 0.2)
+    pair = orders.open_stored_pair(settings)
+    pair.begin()
+    with pytest.raises(KeyStoreError, match="another process has held"):
+        order(settings)
+    pair.close()
+    assert order(settings).document["secret_bits"] > 0
+
+
+def test_a_key_outlives_a_process_that_ends_at_once(settings: Settings) -> None:
+    """Another process opens and closes the home meanwhile; nothing that was stored is lost."""
+    order(settings)
+    look = "import sys; from qlq.cli.main import run; sys.exit(run(sys.argv[1:]))"
+    add = f"""
+import os, subprocess, sys
+from pathlib import Path
+from qlq.config import load
+from qlq.node import orders, parties
+from qlq.qkd.duties import Party
+from qlq.keys import SecretKey
+settings = load(flags={{"home": sys.argv[1], "backend": None}}, environ=os.environ)
+pair = orders.open_stored_pair(settings)
+command = [sys.executable, "-c", {look!r}, "--home", sys.argv[1], "keys", "list", "--json"]
+subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+held = pair.stores[Party.ALICE]
+key_id = held.list()[0].description.key_id
+held.reserve(key_id)
+os._exit(0)
+"""
+    environ = {**os.environ, "XDG_CONFIG_HOME": str(settings.settings_folder.parent)}
+    arguments = [sys.executable, "-c", add, str(settings.home)]
+    subprocess.run(arguments, check=True, env=environ, timeout=60)
+    pair = orders.open_stored_pair(settings)
+    try:
+        assert pair.stores is not None
+        (row,) = pair.stores[Party.ALICE].list()
+        assert row.state is State.RESERVED
+    finally:
+        pair.close()
 
 
 def test_a_seeded_session_stores_nothing_and_makes_no_folder(
