@@ -1,0 +1,1 @@
+"""Connections between processes: frames, and the sockets that carry them."""
