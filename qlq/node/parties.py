@@ -34,7 +34,9 @@ _OTHER = {Party.ALICE: Party.BOB, Party.BOB: Party.ALICE}
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Both parties of a session in this process; each has its own pool and its own store.
+    """The parties of a session in this process; each has its own pool and its own store.
+
+    Both of them, or one whose peer is in another process.
 
     Attributes:
         pools: One-time tag keys by party; both hold the same bits.
@@ -95,8 +97,8 @@ class Pair:
 
     @property
     def bootstrap_bits_spent(self) -> int:
-        """Tag-key bits from outside that Alice's pool has spent so far."""
-        return self.pools[Party.ALICE].bootstrap_bits_spent()
+        """Tag-key bits from outside that have been spent so far, the same in every pool."""
+        return next(iter(self.pools.values())).bootstrap_bits_spent()
 
     def top_up_tags(self, secret_bits: int) -> int:
         """Tag keys of a new key that go to each direction: what is missing from the reserve.
@@ -104,8 +106,9 @@ class Pair:
         At least the one that the session spent, where the key is longer than that, or the next
         session could not start; beyond it at most a quarter of the key in all.
         """
+        pool = next(iter(self.pools.values()))
         missing = max(
-            RESERVE_TAGS - self.pools[Party.ALICE].available_bits(sender) // TAG_KEY_BITS
+            RESERVE_TAGS - pool.available_bits(sender) // TAG_KEY_BITS
             for sender in Sender
         )
         room = secret_bits // RESERVE_SHARE_MAX // (2 * TAG_KEY_BITS)
