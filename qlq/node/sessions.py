@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from qlq.crypto import digest, stream
 from qlq.errors import InvariantBroken
 from qlq.keys import SecretKey
 from qlq.node.parties import Pair
+from qlq.provenance import Attempt
 from qlq.qkd import bb84, e91, link, record, worth
 from qlq.qkd.authentication import TAG_KEY_BITS
 from qlq.qkd.conversation import (
@@ -47,6 +49,8 @@ QBER_MAX_CEILING = 0.045
 decides; above 4.5 % Cascade with both directions charged leaves next to nothing."""
 
 Progress = Callable[[str], None]
+RunPlan = Callable[[Plan], Shots]
+"""Turns a plan into shots, on the session's backend alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,9 @@ def run(
     attack_text: str | None = None,
     archive: Path | None = None,
     progress: Progress | None = None,
+    attempts: tuple[Attempt, ...] = (),
+    run_plan: RunPlan | None = None,
+    before_keeping: Callable[[str], None] | None = None,
 ) -> Session:
     """Run a session to its end; a protocol abort is a result, not an exception.
 
@@ -153,6 +160,9 @@ def run(
         attack_text: The attack as the operator wrote it.
         archive: Folder to write, None for no archive.
         progress: Is told in words what happens.
+        attempts: The backends that were tried before this one.
+        run_plan: Runs one plan on the backend; None runs it at once and keeps no record of it.
+        before_keeping: Is told the key's id before it is in any store.
 
     Raises:
         BackendError: No shots; nothing was stored.
@@ -172,6 +182,7 @@ def run(
         attack=attack,
         gathered=gathered,
         tell=tell,
+        run_plan=run_plan or partial(driver.run, backend, timeout_s=TIMEOUT_S),
     )
     tell("writing the result")
     return _finish(
@@ -183,6 +194,8 @@ def run(
         attack_text=attack_text,
         archive=archive,
         started=started,
+        attempts=attempts,
+        before_keeping=before_keeping or (lambda _key_id: None),
     )
 
 
@@ -195,6 +208,7 @@ def _conduct(
     attack: InterceptResend | None,
     gathered: _Run,
     tell: Progress,
+    run_plan: RunPlan,
 ) -> Ending:
     """Answer every wish of the conversation until it ends."""
     talk = converse(parameters, alice_seed=seeds.alice, bob_seed=seeds.bob)
@@ -203,9 +217,9 @@ def _conduct(
         while True:
             if isinstance(wish, LinkUse):
                 tell(f"{parameters.pulses} pulses on {backend.name}")
-                gathered.outcomes = _use_link(
-                    parameters, backend, wish, seeds=seeds, attack=attack, gathered=gathered
-                )
+                sending = _sending(parameters, wish, seeds=seeds, attack=attack)
+                delivery = _run_jobs(sending, run_plan, seeds=seeds, gathered=gathered)
+                gathered.outcomes = LinkOutcomes(delivery.alice_bits, delivery.bob_bits)
                 tell("post-processing")
                 wish = talk.send(gathered.outcomes)
             elif isinstance(wish, TagKeyWish):
@@ -220,43 +234,39 @@ def _conduct(
         return ending
 
 
-def _use_link(
+def _sending(
     parameters: Parameters,
-    backend: Backend,
     wish: LinkUse,
     *,
     seeds: Seeds,
     attack: InterceptResend | None,
-    gathered: _Run,
-) -> LinkOutcomes:
-    order_rng = np.random.default_rng(seeds.order)
+) -> Generator[Plan, Shots, link.Delivery]:
+    """The link at work: it yields plans, and takes their shots."""
     which = bb84 if parameters.protocol is Protocol.BB84 else e91
-    sending: Generator[Plan, Shots, link.Delivery]
+    blocks = min(parameters.blocks, parameters.pulses)
+    order_rng = np.random.default_rng(seeds.order)
     if attack is None:
-        sending = link.transmit(
+        return link.transmit(
             which.arrangement(),
             wish.alice_inputs,
             wish.bob_inputs,
-            blocks=min(parameters.blocks, parameters.pulses),
+            blocks=blocks,
             order_rng=order_rng,
         )
-    else:
-        sending = link.transmit_with_eve(
-            which.arrangement(),
-            wish.alice_inputs,
-            wish.bob_inputs,
-            blocks=min(parameters.blocks, parameters.pulses),
-            order_rng=order_rng,
-            attack=attack,
-            sim_rng=np.random.default_rng(seeds.simulation),
-        )
-    delivery = _run_jobs(sending, backend, seeds=seeds, gathered=gathered)
-    return LinkOutcomes(delivery.alice_bits, delivery.bob_bits)
+    return link.transmit_with_eve(
+        which.arrangement(),
+        wish.alice_inputs,
+        wish.bob_inputs,
+        blocks=blocks,
+        order_rng=order_rng,
+        attack=attack,
+        sim_rng=np.random.default_rng(seeds.simulation),
+    )
 
 
 def _run_jobs(
     sending: Generator[Plan, Shots, link.Delivery],
-    backend: Backend,
+    run_plan: RunPlan,
     *,
     seeds: Seeds,
     gathered: _Run,
@@ -268,7 +278,7 @@ def _run_jobs(
         while True:
             seed = None if seeds.backend is None else seeds.backend + len(gathered.shots)
             seeded = Plan(plan.program, plan.bindings, plan.shots, seed=seed)
-            shots = driver.run(backend, seeded, timeout_s=TIMEOUT_S)
+            shots = run_plan(seeded)
             gathered.shots.append(shots)
             plan = sending.send(shots)
     except StopIteration as stop:
@@ -287,6 +297,8 @@ def _finish(
     attack_text: str | None,
     archive: Path | None,
     started: float,
+    attempts: tuple[Attempt, ...],
+    before_keeping: Callable[[str], None],
 ) -> Session:
     """Build the document, write the archive, then store the keys."""
     found = record.read(parameters, ending.transcript)
@@ -302,6 +314,7 @@ def _finish(
         reproducible=seeds.is_reproducible,
         abort=None if ending.abort is None else document.abort(ending.abort),
         eve=attack_text,
+        attempts=[document.attempt(attempt) for attempt in attempts],
     )
     result = document.build(parameters, found, outcome)
     if archive is not None:
@@ -316,6 +329,8 @@ def _finish(
         )
     keys = {}
     if ending.abort is None:
+        if outcome.key_id is not None:
+            before_keeping(outcome.key_id)
         keys = _put_away(parameters, pair, ending, outcome, result, tags=tags)
     wall_s = time.perf_counter() - started
     timing = {
