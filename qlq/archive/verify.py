@@ -14,7 +14,7 @@ import msgspec
 from qlq.archive import classical, document, folder, session
 from qlq.crypto import digest
 from qlq.errors import ArchiveInvalid, ConfigError, QLQError
-from qlq.qkd import record
+from qlq.qkd import record, referee
 from qlq.qkd.conversation import LinkOutcomes, LinkUse, converse
 from qlq.qkd.duties import TagKey, Transcript
 from qlq.qkd.parameters import Parameters, secret_length_bits
@@ -183,6 +183,12 @@ def _recompute(
         for index, job in enumerate(jobs)
         if job.program_digest not in known
     ]
+    findings += [
+        Finding(folder.TRANSCRIPT, objection.place, objection.expected, objection.found)
+        for objection in referee.objections(parameters, transcript, found)
+    ]
+    if outcome.key_id is not None and outcome.key_id != record.key_id(transcript):
+        findings += _compare("inputs.key_id", record.key_id(transcript), outcome.key_id)
     if secret:
         findings += _replay(parameters, transcript, secret)
     return findings

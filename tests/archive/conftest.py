@@ -98,3 +98,9 @@ def key_bytes(finished: Archived) -> bytes:
     bits = finished.session.ending.alice_key
     assert bits is not None
     return np.packbits(bits).tobytes()
+
+
+@pytest.fixture
+def aborted_copy(aborted: Archived, tmp_path: Path) -> Path:
+    """A copy of the aborted session's archive."""
+    return aborted.copy(tmp_path / "aborted")

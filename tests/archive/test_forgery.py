@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from qlq.archive import verify
+from qlq.archive import document, folder, session, verify
 from qlq.crypto import digest
+from qlq.qkd import record
+from qlq.qkd.duties import Party, Transcript
+from qlq.qkd.messages import Abort, decode
 from qlq.qkd.parameters import Parameters
 
 Forge = Callable[[Path, Callable[[dict[str, Any]], None]], None]
@@ -153,6 +157,74 @@ def test_a_changed_message_is_found_without_the_secrets(copy: Path, forge: Forge
     file.write_bytes(shorter)
     set_digest(copy, forge, "transcript.bin")
     assert not verify.check(copy).is_valid
+
+
+def without_secrets(path: Path) -> None:
+    shutil.rmtree(path / "secrets")
+
+
+def said(path: Path) -> list[tuple[Party, bytes]]:
+    return list(folder.unpack_transcript((path / "transcript.bin").read_bytes()).entries)
+
+
+def recomputed(path: Path, forge: Forge, entries: list[tuple[Party, bytes]]) -> None:
+    """Put these messages in place, with every figure and digest made to fit them."""
+    transcript = Transcript(tuple(entries))
+    (path / "transcript.bin").write_bytes(folder.pack_transcript(transcript))
+    set_digest(path, forge, "transcript.bin")
+
+    def fit(manifest: dict[str, Any]) -> None:
+        committed = msgspec.convert(manifest["parameters"], Parameters)
+        found = record.read(committed, transcript)
+        jobs = tuple(session.provenance_of(job) for job in manifest["jobs"])
+        outcome = document.Outcome(provenances=jobs, **manifest["inputs"])
+        manifest["result"] = document.build(committed, found, outcome)
+        manifest["blocks"] = document.blocks(committed, found)
+
+    forge(path, fit)
+
+
+@pytest.mark.parametrize("kept", [1, 2, 5, 6, -1])
+def test_a_key_from_a_conversation_that_never_ended_is_refused(
+    copy: Path, forge: Forge, kept: int
+) -> None:
+    without_secrets(copy)
+    entries = said(copy)
+    recomputed(copy, forge, entries[:kept])
+    verdict = verify.check(copy)
+    place = kept if kept > 0 else len(entries) - 1
+    assert f"message {place}" in fields(verdict)
+    assert ("transcript.bin", "the end") in {(f.file, f.found) for f in verdict.findings}
+
+
+def test_an_abort_that_was_cut_off_is_found(aborted_copy: Path, forge: Forge) -> None:
+    forge(aborted_copy, lambda manifest: manifest["inputs"].update(abort=None))
+    entries = [entry for entry in said(aborted_copy) if not isinstance(decode(entry[1]), Abort)]
+    recomputed(aborted_copy, forge, entries)
+    assert "disclosed bits" in fields(verify.check(aborted_copy))
+
+
+def test_other_parameters_than_those_committed_to_are_found(copy: Path, forge: Forge) -> None:
+    without_secrets(copy)
+    eps = {"eps_sec": "0.0001"}
+    forge(copy, lambda manifest: set_field(manifest, "parameters.eps_sec", eps["eps_sec"]))
+    recomputed(copy, forge, said(copy))
+    verdict = verify.check(copy)
+    assert {"message 0", "message 1"} <= fields(verdict)
+
+
+def test_a_message_said_twice_or_by_the_other_party_is_found(copy: Path, forge: Forge) -> None:
+    without_secrets(copy)
+    entries = said(copy)
+    turned = [(Party.ALICE, entries[1][1]) if i == 1 else e for i, e in enumerate(entries)]
+    recomputed(copy, forge, turned)
+    assert "message 1" in fields(verify.check(copy))
+
+
+def test_a_simulator_s_bits_cannot_be_said_to_be_a_chip_s(copy: Path, forge: Forge) -> None:
+    for claim in ("SAME_CHIP", "TWO_NODE"):
+        forge(copy, lambda m, claim=claim: set_field(m["jobs"][0], "claim", claim))
+        assert not verify.check(copy).is_valid
 
 
 @pytest.mark.parametrize("value", [None, -1, 2**70, 1e308, "x", [], {}, True])
