@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ def _device(short: str, folder: Path) -> Device:
     name = f"ibm_{short}"
     conf = _document(folder / f"conf_{short}.json") | {"backend_name": name}
     props = _document(folder / f"props_{short}.json") | {"backend_name": name}
+    calibrated = datetime.fromisoformat(str(props["last_update_date"])).astimezone(UTC)
+    props["last_update_date"] = calibrated.isoformat().replace("+00:00", "Z")  # as IBM sends it
     return Device(name, conf, props, noise.ibm_calibration_of(conf, props, device=name))
 
 

@@ -1,0 +1,108 @@
+"""An account of the IBM Quantum Platform: its devices, its plan, what its seconds cost."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from qlq.backends import ibm_errors, prices, registry
+from qlq.backends.ibm_errors import Doing
+from qlq.backends.port import Cost
+from qlq.backends.prices import CURRENCY
+from qlq.errors import BackendUnavailable
+
+if TYPE_CHECKING:
+    from qiskit_ibm_runtime import QiskitRuntimeService
+
+LEAST_BUSY = "least_busy"
+VENDOR_URL = "https://cloud.ibm.com"
+"""The only address from which the client derives IBM's own endpoints."""
+
+
+class Account:
+    """One account with one instance; opened with `open_account`.
+
+    Args:
+        service: The client's object of the account.
+    """
+
+    def __init__(self, service: QiskitRuntimeService) -> None:
+        """Read the plan; nothing is sent."""
+        self.service = service
+        active = service.active_account() or {}
+        self.is_vendors = str(active.get("url", "")).rstrip("/") == VENDOR_URL
+        """Whether the endpoint is IBM's own; anything else may be a simulator."""
+
+    def device(self, name: str) -> Any:
+        """The client's object of a device, or of the one with the shortest queue.
+
+        Raises:
+            BackendUnavailable: There is none of this name, or it cannot be asked.
+        """
+        from qiskit.providers.exceptions import QiskitBackendNotFoundError
+
+        with ibm_errors.translated(f"device {name}", doing=Doing.OPEN):
+            if name == LEAST_BUSY:
+                return self.service.least_busy()
+            try:
+                return self.service.backend(name)
+            except QiskitBackendNotFoundError as error:
+                known = [str(device.name) for device in self.service.backends()]
+                raise BackendUnavailable(
+                    f"no device {name!r} for this account; {registry.nearest(name, known)}"
+                ) from error
+
+    def require_allowance(self) -> None:
+        """Raise BackendUnavailable if the instance has no QPU time left.
+
+        The client only warns, with the instance's resource name in its warning, and the job would
+        wait until time is made available.
+        """
+        usage = self.service.usage()
+        if usage.get("usage_limit_reached"):
+            left = usage.get("usage_remaining_seconds", 0)
+            raise BackendUnavailable(
+                f"this instance's plan has no QPU time left ({left} s): a job would wait until "
+                "there is some; choose another instance or backend"
+            )
+
+    def cost(self, qpu_s: float) -> Cost:
+        """What seconds of QPU time cost on this instance's plan.
+
+        Args:
+            qpu_s: Seconds, at least 0.
+        """
+        plan, pricing = self._plan()
+        if pricing == "free":
+            return Cost(qpu_s, Decimal(0), CURRENCY, f"IBM plan {plan!r}, free of charge", None)
+        price = prices.ibm_price(plan)
+        if price is None:
+            return Cost(qpu_s, None, CURRENCY, f"IBM plan {plan!r}: price not known", None)
+        amount = price.amount(seconds=Decimal(str(qpu_s)))
+        return Cost(qpu_s, amount, price.currency, f"{price.source}, plan {plan!r}", price.date)
+
+    def _plan(self) -> tuple[str, str]:
+        """Name and pricing of the active instance's plan, as the catalogue words them."""
+        active = self.service.active_instance()
+        for instance in self.service.instances():
+            if instance["crn"] == active:
+                return str(instance["plan"]), str(instance["pricing_type"])
+        return "unknown", "unknown"
+
+
+def open_account(instance: str | None) -> Account:
+    """The account that the client finds in its environment or in its file.
+
+    Args:
+        instance: Name of an instance; None for the account's own choice.
+
+    Raises:
+        BackendUnavailable: There is no account, or IBM does not take it, or cannot be reached.
+    """
+    from qiskit_ibm_runtime import QiskitRuntimeService
+
+    ibm_errors.keep_secret(None)
+    with ibm_errors.translated("IBM Quantum account", doing=Doing.OPEN):
+        service = QiskitRuntimeService(instance=instance)
+        ibm_errors.keep_secret((service.active_account() or {}).get("token"))
+        return Account(service)

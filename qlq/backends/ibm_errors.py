@@ -1,0 +1,200 @@
+"""What IBM's client raises, in our words, without credentials.
+
+    429, 5xx, lost connection   TransientError; AmbiguousSubmit if a job may have come of it
+    401, 403, account, device   BackendUnavailable
+    400, 422 on submit          CircuitRejected
+    404 of a job                JobFailed
+
+The client wraps most errors of a submit in one class without a status; the status is then found in
+the chain of errors that led to it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum, auto
+from http import HTTPStatus
+
+from qlq.backends.port import AmbiguousSubmit, TransientError
+from qlq.errors import BackendUnavailable, CircuitRejected, JobFailed, QLQError
+
+_LOGGERS = ("qiskit_ibm_runtime", "ibm_cloud_sdk_core", "ibm_platform_services", "urllib3")
+_TEXT_CHARACTERS_MAX = 400
+_CHAIN_MAX = 16
+_HIDDEN = "[hidden]"
+_SECRETS = (
+    re.compile(r"crn(?::|%3A)[^\s'\"<>,)]+", re.IGNORECASE),
+    re.compile(r"(?<=://)[^\s/@]+@"),
+    re.compile(r"(?i:(?<=bearer )|(?<=apikey )|(?<=apikey=))[^\s'\"&,]+"),
+    re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"),
+)
+_STATUS = re.compile(r"\b([45]\d\d) (?:Client|Server) Error")
+_TRY_AGAIN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
+_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+_WRONG = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
+_ABSENT = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
+
+
+class Doing(Enum):
+    """What was asked when an error came; it decides what the error means."""
+
+    OPEN = auto()
+    """Account, device, calibration, session: nothing has been submitted."""
+    SUBMIT = auto()
+    """A job may exist although there was no answer."""
+    READ = auto()
+    """May be repeated at will."""
+
+
+@contextmanager
+def translated(what: str, *, doing: Doing, job_id: str = "") -> Iterator[None]:
+    """Run a block of calls of IBM's client; its errors leave as ours, chained to the original.
+
+    Args:
+        what: What was asked and of whom, for messages.
+        doing: What an error means.
+        job_id: The job that was asked about, empty if none was.
+
+    Raises:
+        TransientError, AmbiguousSubmit, BackendUnavailable, CircuitRejected, JobFailed: See the
+            module.
+    """
+    from ibm_cloud_sdk_core import ApiException
+    from qiskit.exceptions import QiskitError
+    from requests import RequestException
+
+    try:
+        yield
+    except (QiskitError, RequestException, ApiException) as error:
+        raise _ours(error, what, doing, job_id) from error
+
+
+def hidden(text: str) -> str:
+    """A text without access tokens, API keys, resource names and passwords in URLs."""
+    return _FILTER.hidden(text)
+
+
+def keep_secret(token: str | None) -> None:
+    """Never show this API key, and let the client's own loggers pass through `hidden`."""
+    if token:
+        _FILTER.known.add(token)
+    for name in list(logging.root.manager.loggerDict):
+        if name.split(".")[0] in _LOGGERS:
+            logger = logging.getLogger(name)
+            if _FILTER not in logger.filters:
+                logger.addFilter(_FILTER)
+
+
+class _SecretFilter(logging.Filter):
+    """Hides credentials in what IBM's client logs; loggers belong to the process, so does this."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known: set[str] = set()
+
+    def hidden(self, text: str) -> str:
+        for secret in self.known:
+            text = text.replace(secret, _HIDDEN)
+        for pattern in _SECRETS:
+            text = pattern.sub(_HIDDEN, text)
+        return text
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = self.hidden(record.getMessage()), None
+        return True
+
+
+_FILTER = _SecretFilter()
+
+
+def _ours(error: Exception, what: str, doing: Doing, job_id: str) -> QLQError:
+    """The error of ours that says what an error of the client means."""
+    from qiskit.providers import JobError
+    from qiskit_ibm_runtime.exceptions import RuntimeJobNotFound
+
+    text, status = _text(error), _status(error)
+    if isinstance(error, RuntimeJobNotFound) or (job_id and status in _ABSENT):
+        return unknown_job(what, job_id)
+    if isinstance(error, JobError):
+        return JobFailed(f"{what}: {text}", job_id=job_id, reason=text)
+    if refusal := _refusal(error, status):
+        return BackendUnavailable(f"{what}: {refusal}: {text}")
+    if status is not None:
+        return _of_status(status, f"{what}: {text}", doing)
+    return _of_class(error, f"{what}: {text}", doing)
+
+
+def _refusal(error: Exception, status: int | None) -> str:
+    """Why the account cannot be used for this; empty if it can."""
+    from qiskit.providers.exceptions import QiskitBackendNotFoundError
+    from qiskit_ibm_runtime.exceptions import IBMAccountError, IBMNotAuthorizedError
+
+    if isinstance(error, IBMNotAuthorizedError) or status in _REFUSED:
+        return f"refused by IBM ({status or 401}), check token, instance and plan"
+    if isinstance(error, IBMAccountError):
+        return (
+            "no usable IBM Quantum account, set QISKIT_IBM_TOKEN and QISKIT_IBM_INSTANCE or save "
+            "one with QiskitRuntimeService.save_account"
+        )
+    if isinstance(error, QiskitBackendNotFoundError):
+        return "no such device for this account"
+    return ""
+
+
+def _of_status(status: int, message: str, doing: Doing) -> QLQError:
+    """What an HTTP status means where it is neither a refusal nor an absent job."""
+    if status in _TRY_AGAIN:
+        return TransientError(message)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return AmbiguousSubmit(message) if doing is Doing.SUBMIT else TransientError(message)
+    if status in _WRONG and doing is Doing.SUBMIT:
+        return CircuitRejected(message)
+    return BackendUnavailable(message)
+
+
+def _of_class(error: Exception, message: str, doing: Doing) -> QLQError:
+    """What an error without a status means: the network, or the client's own refusal."""
+    from qiskit_ibm_runtime.api.exceptions import ApiError
+    from qiskit_ibm_runtime.exceptions import IBMApiError, IBMRuntimeError
+    from requests import RequestException
+
+    if isinstance(error, ApiError | IBMApiError | IBMRuntimeError | RequestException):
+        return AmbiguousSubmit(message) if doing is Doing.SUBMIT else TransientError(message)
+    if doing is Doing.SUBMIT:
+        return CircuitRejected(message)
+    return BackendUnavailable(message)
+
+
+def unknown_job(what: str, job_id: str) -> JobFailed:
+    """The error of a job that the service does not know."""
+    return JobFailed(
+        f"{what}: the service knows no job {job_id} of this account and device; look at the "
+        "vendor's list of jobs, or run the plan again",
+        job_id=job_id,
+        reason="unknown job",
+    )
+
+
+def _status(error: BaseException) -> int | None:
+    """The HTTP status behind an error, None if there was no answer."""
+    found: BaseException | None = error
+    for _ in range(_CHAIN_MAX):
+        if found is None or isinstance(found, QLQError):  # ours: an earlier call's
+            break
+        response = getattr(found, "response", None)
+        for holder in (found, response):
+            status = getattr(holder, "status_code", None)
+            if isinstance(status, int) and status > 0:
+                return status
+        found = found.__cause__ or found.__context__
+    match = _STATUS.search(str(error))
+    return int(match[1]) if match else None
+
+
+def _text(error: Exception) -> str:
+    """The client's message on one line, shortened, without credentials."""
+    text = " ".join(str(error).strip(" '\"").split())
+    return hidden(text)[:_TEXT_CHARACTERS_MAX]
