@@ -217,7 +217,7 @@ def _conduct(
         while True:
             if isinstance(wish, LinkUse):
                 tell(f"{parameters.pulses} pulses on {backend.name}")
-                sending = _sending(parameters, wish, seeds=seeds, attack=attack)
+                sending = sending(parameters, wish, seeds=seeds, attack=attack)
                 delivery = _run_jobs(sending, run_plan, seeds=seeds, gathered=gathered)
                 gathered.outcomes = LinkOutcomes(delivery.alice_bits, delivery.bob_bits)
                 tell("post-processing")
@@ -234,7 +234,7 @@ def _conduct(
         return ending
 
 
-def _sending(
+def sending(
     parameters: Parameters,
     wish: LinkUse,
     *,
