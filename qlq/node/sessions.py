@@ -217,8 +217,8 @@ def _conduct(
         while True:
             if isinstance(wish, LinkUse):
                 tell(f"{parameters.pulses} pulses on {backend.name}")
-                sending = sending(parameters, wish, seeds=seeds, attack=attack)
-                delivery = _run_jobs(sending, run_plan, seeds=seeds, gathered=gathered)
+                jobs = sending(parameters, wish, seeds=seeds, attack=attack)
+                delivery = _run_jobs(jobs, run_plan, seeds=seeds, gathered=gathered)
                 gathered.outcomes = LinkOutcomes(delivery.alice_bits, delivery.bob_bits)
                 tell("post-processing")
                 wish = talk.send(gathered.outcomes)
