@@ -52,6 +52,15 @@ _LABELS = {
 }
 
 
+CLAIM_MAX = {
+    Tier.QPU: Claim.TWO_NODE,
+    Tier.SIMULATOR: Claim.SIMULATION,
+    Tier.CLASSICAL: Claim.CLASSICAL,
+}
+"""The most that bits of each tier may claim. Adapters of rented chips claim less: one chip has no
+two ends."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """A backend that was tried before the one that made the shots, and why it was left.
@@ -101,6 +110,11 @@ class Provenance:
     calibration: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
     entropy_cap_bits: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a claim above what the tier allows: ValueError names both."""
+        if self.claim > CLAIM_MAX[self.tier]:
+            raise ValueError(f"bits of a {self.tier.value} cannot have claim {self.claim.label!r}")
 
 
 def weakest(claims: tuple[Claim, ...]) -> Claim:

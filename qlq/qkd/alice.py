@@ -268,7 +268,8 @@ def _start_reconciliation(phase: Sifted, packed: bytes) -> Step:
         )
     seed = stream.expand(phase.seed, label="cascade", length=CASCADE_SEED_BYTES)
     key = phase.bits[phase.roles == sifting.Role.KEY]
-    answerer = Answerer.start(parameters, key, seed=seed, qber=found.key.rate)
+    qber = estimation.reconciliation_qber(parameters, found)
+    answerer = Answerer.start(parameters, key, seed=seed, qber=qber)
     return _say(Answering(*_base(phase), answerer), ReconciliationStart(seed))
 
 

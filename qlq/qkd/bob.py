@@ -255,7 +255,8 @@ def unpack_roles(
 def _start_correction(phase: Disclosed, seed: bytes) -> Step:
     estimation.judge(phase.parameters, phase.found)
     require(phase.parameters.secret_bits > 0, "reconciliation of a key that leaves no bit")
-    asker = Asker.start(phase.parameters, phase.key, seed=seed, qber=phase.found.key.rate)
+    qber = estimation.reconciliation_qber(phase.parameters, phase.found)
+    asker = Asker.start(phase.parameters, phase.key, seed=seed, qber=qber)
     return _ask(Correcting(*_base(phase), asker))
 
 

@@ -52,6 +52,14 @@ class Estimate:
         return ErrorCount(self.key.errors + self.test.errors, self.key.rounds + self.test.rounds)
 
 
+def reconciliation_qber(parameters: Parameters, found: Estimate) -> float:
+    """The error rate to expect in the key, which chooses Cascade's blocks.
+
+    The symmetric key has rounds of both bases, the biased one of the key basis alone.
+    """
+    return found.sample.rate if parameters.is_symmetric else found.key.rate
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Disclosed:
     """The public part of all rounds, as both parties know it after the disclosure.

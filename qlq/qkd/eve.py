@@ -10,6 +10,9 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+ANGLE_MAX_RAD = 2.0 * math.pi
+"""More than a turn is a number in degrees by mistake."""
+
 
 class EveBasis(StrEnum):
     """How Eve chooses the axis she measures along."""
@@ -40,8 +43,11 @@ class InterceptResend:
             raise ValueError(f"Eve's fraction must be within [0, 1]: {self.fraction}")
         if (self.basis is EveBasis.ANGLE) != (self.angle_rad is not None):
             raise ValueError("an angle goes with basis ANGLE, and only with it")
-        if self.angle_rad is not None and not math.isfinite(self.angle_rad):
-            raise ValueError(f"Eve's angle must be finite: {self.angle_rad}")
+        if self.angle_rad is not None and not abs(self.angle_rad) <= ANGLE_MAX_RAD:
+            raise ValueError(
+                f"Eve's angle must be within [-2 pi, 2 pi] radians: {self.angle_rad}; write "
+                "degrees as 45deg"
+            )
 
     def angles_rad(self, *, key_rad: float, test_rad: float) -> tuple[float, ...]:
         """The angles she chooses from, with equal probability."""
@@ -74,7 +80,8 @@ def parse(text: str) -> InterceptResend:
     found = _SPEC.fullmatch(text)
     if not found:
         raise ValueError(
-            f"no such attack: {text!r}; write intercept-resend:P[@random|key|test|ANGLE]"
+            f"no such attack: {text!r}; write intercept-resend:P[@random|key|test|ANGLE], "
+            "ANGLE in radians, or in degrees as 45deg"
         )
     fraction = _number(found["fraction"], what="Eve's fraction")
     basis = found["basis"] or "random"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlq import codec
-from qlq.errors import require
+from qlq.errors import ProtocolAbort, require
 from qlq.qkd.parameters import Parameters
 
 MESSAGE_BYTES_MAX = 64 << 20
@@ -117,8 +117,16 @@ class TranscriptTag(_Message, frozen=True):
     tag: bytes
 
 
+ABORT_REASONS = frozenset(
+    {ProtocolAbort.reason, *(kind.reason for kind in ProtocolAbort.__subclasses__())}
+)
+
+
 class Abort(_Message, frozen=True):
-    """The sender has erased its key."""
+    """The sender has erased its key, for one of `ABORT_REASONS`.
+
+    Nothing authenticates it: anyone on the line can end a session, and gains nothing by it.
+    """
 
     reason: str
 
@@ -150,6 +158,8 @@ def decode(data: bytes) -> Message:
     """The message in these bytes; raises RemoteMisuse for anything else."""
     require(len(data) <= MESSAGE_BYTES_MAX, f"message of {len(data)} bytes is too long")
     message: Message = codec.decode(data, Message)
+    if isinstance(message, Abort):
+        require(message.reason in ABORT_REASONS, "an abort for a reason that does not exist")
     return message
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qlq.provenance import Claim, Kind, Provenance, Tier
+from qlq.provenance import CLAIM_MAX, Claim, Kind, Provenance, Tier
 from qlq.qkd import worth
 from qlq.qkd.parameters import (
     PULSES_MAX,
@@ -209,7 +210,9 @@ def test_the_digest_covers_every_field() -> None:
 
 def made_by(claim: Claim, cap: int | None = None) -> Provenance:
     return Provenance(
-        tier=Tier.SIMULATOR,
+        tier=next(
+            tier for tier in (Tier.CLASSICAL, Tier.SIMULATOR, Tier.QPU) if claim <= CLAIM_MAX[tier]
+        ),
         claim=claim,
         backend="x",
         provider="x",
@@ -254,3 +257,11 @@ def test_each_protocol_names_its_own_assumptions() -> None:
     of_bb84, of_e91 = (worth.assumptions(commit(wanted(protocol=p))) for p in Protocol)
     assert any("four BB84 states" in line for line in of_bb84)
     assert any("mutually unbiased" in line for line in of_e91)
+
+
+@pytest.mark.parametrize(
+    ("tier", "claim"), [(Tier.SIMULATOR, Claim.SAME_CHIP), (Tier.CLASSICAL, Claim.SIMULATION)]
+)
+def test_nothing_claims_more_than_its_tier_allows(tier: Tier, claim: Claim) -> None:
+    with pytest.raises(ValueError, match=tier.value):
+        replace(made_by(Claim.SIMULATION), tier=tier, claim=claim)

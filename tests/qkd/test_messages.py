@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from qlq.errors import RemoteMisuse
 from qlq.qkd import messages
 from qlq.qkd.duties import Party
-from qlq.qkd.messages import Abort, ParityReply, TranscriptTag
+from qlq.qkd.messages import Abort, Acceptance, ParityReply, TranscriptTag
 from qlq.qkd.parameters import Protocol, Wanted, commit
 
 NAMES = [kind.__name__ for kind in messages.Message.__args__]
@@ -173,10 +173,12 @@ def test_what_has_no_canonical_form_is_never_sent(message: messages.Message) -> 
 
 
 def test_text_has_one_form_on_the_wire() -> None:
-    composed = msgspec.msgpack.encode(["Abort", "\u00e9"])
-    assert messages.decode(b"\x01" + composed) == Abort("\u00e9")
+    composed = msgspec.msgpack.encode(["Acceptance", "\u00e9"])
+    assert messages.decode(b"\x01" + composed) == Acceptance("\u00e9")
     with pytest.raises(RemoteMisuse):
-        messages.decode(b"\x01" + msgspec.msgpack.encode(["Abort", "e\u0301"]))
+        messages.decode(b"\x01" + msgspec.msgpack.encode(["Acceptance", "e\u0301"]))
+    with pytest.raises(RemoteMisuse, match="reason"):  # it would end up on a terminal
+        messages.decode(b"\x01" + msgspec.msgpack.encode(["Abort", "\u001b[2J"]))
     with pytest.raises(RemoteMisuse):  # a longer form of the same array
         messages.decode(b"\x01" + b"\xdc\x00\x02" + composed[1:])
     assert messages.decode(messages.encode(ParityReply(b""))) == ParityReply(b"")
