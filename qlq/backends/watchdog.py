@@ -1,19 +1,26 @@
 """Calls with a deadline, for vendor clients that have none.
 
-Some clients never time out while they read. A call runs in a daemon thread of its own; when its
-time is over the caller goes on and the thread is left behind. It cannot keep the process alive:
-the interpreter does not wait for daemon threads, as it would for those of an executor.
+Some clients never time out while they read. A call runs in a daemon thread; when its time is over
+the caller goes on and the thread is left behind. It cannot keep the process alive: the
+interpreter does not wait for daemon threads, as it would for those of an executor.
+
+Threads that have finished a call wait for the next one and never end: Qiskit, first imported in a
+thread that has ended, crashes the process when it is used later.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import TypeVar
 
 from qlq.backends.port import Stalled
 
 _Result = TypeVar("_Result")
+_Calls = SimpleQueue[Callable[[], None]]
+_idle: list[_Calls] = []
+"""The queues of threads that wait for a call; taking and putting back are atomic."""
 
 
 def within(timeout_s: float, call: Callable[[], _Result], *, what: str) -> _Result:
@@ -33,6 +40,7 @@ def within(timeout_s: float, call: Callable[[], _Result], *, what: str) -> _Resu
     results: list[_Result] = []
     errors: list[BaseException] = []
     done = threading.Event()
+    calls = _take_thread()
 
     def body() -> None:
         try:
@@ -40,11 +48,27 @@ def within(timeout_s: float, call: Callable[[], _Result], *, what: str) -> _Resu
         except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
             errors.append(error)
         finally:
+            _idle.append(calls)
             done.set()
 
-    threading.Thread(target=body, name=f"qlq-{what}", daemon=True).start()
+    calls.put(body)
     if not done.wait(timeout_s):
         raise Stalled(f"{what} gave no answer within {timeout_s:.1f} s")
     if errors:
         raise errors[0]
     return results[0]
+
+
+def _take_thread() -> _Calls:
+    """The queue of a thread that waits for a call; a new one if all are at work."""
+    try:
+        return _idle.pop()
+    except IndexError:
+        calls: _Calls = SimpleQueue()
+        threading.Thread(target=_serve, args=(calls,), name="qlq-call", daemon=True).start()
+        return calls
+
+
+def _serve(calls: _Calls) -> None:
+    while True:
+        calls.get()()
