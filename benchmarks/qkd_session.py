@@ -27,7 +27,7 @@ from qiskit_aer.primitives import SamplerV2
 
 from qlq.backends import registry
 from qlq.circuit import Plan
-from qlq.node import orders, parties, sessions
+from qlq.node import parties, planning, sessions
 from qlq.qkd import parameters
 from qlq.qkd.parameters import Parameters, Protocol, Wanted
 
@@ -85,7 +85,7 @@ def textbook_pulses_per_s(protocol: Protocol) -> float:
 def measure(protocol: Protocol, pulses: int) -> list[dict[str, Any]]:
     backend = registry.open_backend("aer")
     numbers = committed(protocol, pulses, backend)
-    plan = orders.typical_plan(numbers)
+    plan = planning.typical_plan(numbers)
     ours, bare = [], []
     with tempfile.TemporaryDirectory() as folder:
         session_s(committed(protocol, min(pulses, 100_000), backend), backend, Path(folder, "warm"))

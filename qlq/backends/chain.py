@@ -6,12 +6,14 @@ accepted: every key comes from one backend. `classical` may be the last choice; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TypeVar
 
-from qlq.backends import registry
-from qlq.backends.port import Address
+from qlq.backends import patience, registry
+from qlq.backends.patience import Clock
+from qlq.backends.port import Address, Backend
 from qlq.backends.registry import Classical
 from qlq.errors import BackendUnavailable, ConfigError
 from qlq.provenance import Attempt
@@ -78,3 +80,18 @@ def first(
             last = error
     told = "; ".join(f"{attempt.backend}: {attempt.detail}" for attempt in attempts)
     raise BackendUnavailable(f"none of {len(attempts)} backends can be used: {told}") from last
+
+
+@contextmanager
+def opened(uri: str, *, clock: Clock) -> Iterator[Backend]:
+    """The backend of a URI, opened by the clock's deadline and closed in the end.
+
+    Raises:
+        ConfigError: The URI names no backend.
+        BackendUnavailable: It cannot be used, or did not answer in time.
+    """
+    backend = patience.ask(lambda: registry.open_backend(uri), clock=clock, what=f"opening {uri}")
+    try:
+        yield backend
+    finally:
+        patience.part(backend.close, what=f"closing {uri}")

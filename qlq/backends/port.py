@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from qlq.circuit import Plan
 from qlq.errors import ConfigError, QLQError
@@ -201,6 +201,14 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Give back threads, files and connections; running local jobs are cancelled."""
+
+
+@runtime_checkable
+class ReportsDepth(Protocol):
+    """A backend that can say what a plan becomes on its device."""
+
+    def depth(self, plan: Plan) -> int:
+        """Depth of the plan's circuit after compilation; submits nothing."""
 
 
 @dataclass(frozen=True, slots=True)

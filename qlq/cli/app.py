@@ -57,8 +57,8 @@ def finish(error: BaseException) -> int:
 
     if isinstance(error, typer.Exit):
         return int(error.exit_code)
-    if isinstance(error, typer.Abort):
-        return console.EXIT_INTERRUPTED
+    if isinstance(error, typer.Abort):  # typer's form of Ctrl-C
+        return console.report(error.__cause__ or KeyboardInterrupt())
     if isinstance(error, exceptions.ClickException):
         error.show(file=sys.stderr)
         return console.EXIT_USAGE

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from qlq.cli import console, qkd
+from qlq.cli import console, qkd, terms
 
 app = typer.Typer(help="Quantum backends.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -40,17 +40,16 @@ def list_backends(*, json: qkd.Json = False) -> None:
 
 @app.command()
 def show(
-    uri: Annotated[str, typer.Argument(help="Backend URI.")], *, json: qkd.Json = False
+    uri: Annotated[str, typer.Argument(help="Backend URI.")],
+    *,
+    deadline: terms.Deadline = None,
+    json: qkd.Json = False,
 ) -> None:
     """A device, its calibration, and the qubits that a session would use."""
     console.State.document_schema = SCHEMA_SHOW if json else None
-    from qlq.backends import registry
+    from qlq.node import planning
 
-    backend = registry.open_backend(uri)
-    try:
-        info = backend.describe()
-    finally:
-        backend.close()
+    info = planning.describe(uri, deadline_s=terms.check_deadline(deadline))
     fields: dict[str, Any] = {
         "uri": uri,
         "provider": info.provider,
@@ -85,11 +84,19 @@ def estimate(
     qber_max: Annotated[float | None, typer.Option(help="Tolerated QBER.")] = None,
     eps_sec: Annotated[float, typer.Option(help="Secrecy epsilon.")] = 1e-10,
     eps_cor: Annotated[float, typer.Option(help="Correctness epsilon.")] = 1e-12,
+    pilot: Annotated[
+        int | None,
+        typer.Option(help="Measure the QBER first with this many shots; costs what they cost."),
+    ] = None,
+    max_cost: terms.MaxCost = None,
+    max_qpu_seconds: terms.MaxQpuSeconds = None,
+    yes: terms.Yes = False,
+    deadline: terms.Deadline = None,
     json: qkd.Json = False,
 ) -> None:
-    """Shots, cost, chance of success and the least pulses for a key; submits nothing."""
+    """Shots, cost, chance of success and the least pulses for a key; submits at most a pilot."""
     console.State.document_schema = SCHEMA_ESTIMATE if json else None
-    from qlq.node import orders
+    from qlq.node import orders, planning
 
     order = orders.Order(
         protocol=protocol,
@@ -98,8 +105,13 @@ def estimate(
         qber_max=qber_max,
         eps_sec=eps_sec,
         eps_cor=eps_cor,
+        consent=terms.consent(max_cost=max_cost, max_qpu_seconds=max_qpu_seconds, yes=yes),
+        deadline_s=deadline,
     )
-    fields = orders.estimate(order)
+    if pilot is None:
+        fields = planning.estimate(order)
+    else:
+        fields = planning.estimate_with_pilot(order, shots=pilot, tell=console.tell)
     if json:
         console.document(SCHEMA_ESTIMATE, fields)
     else:

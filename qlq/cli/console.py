@@ -99,15 +99,17 @@ def document_usage(error: BaseException) -> None:
 def report(error: BaseException) -> int:
     """Say what went wrong, without a traceback, and return the exit code."""
     code = exit_code(error)
+    notes = getattr(error, "__notes__", [])
+    message = "; ".join([str(error) or "interrupted", *notes])
     if State.document_schema is not None:
-        fields = {"error": {"kind": type(error).__name__, "message": str(error)}}
+        fields = {"error": {"kind": type(error).__name__, "message": message}}
         document(State.document_schema, fields)
     if code == EXIT_INTERRUPTED:
-        sys.stderr.write("interrupted\n")
+        sys.stderr.write(f"{message}\n")
     elif code == EXIT_BUG:
-        sys.stderr.write(f"bug in QLQ: {type(error).__name__}: {error} (-v shows where)\n")
+        sys.stderr.write(f"bug in QLQ: {type(error).__name__}: {message} (-v shows where)\n")
     else:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {message}\n")
     if State.verbose:
         import traceback
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qlq.cli import console, settings
+from qlq.cli import console, settings, terms
 
 if TYPE_CHECKING:
     from qlq.node.orders import Order
@@ -24,7 +24,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 def run(
     *,
     protocol: Annotated[str, typer.Option(help="bb84 or e91.")] = "bb84",
-    backend: Annotated[str | None, typer.Option(help="Backend URI: aer, aer:fez, cirq …")] = None,
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(help="Backend URI: aer, aer:fez, ibm:NAME …; more are tried in order."),
+    ] = None,
     pulses: Annotated[int, typer.Option(help="Signals or pairs to send.")] = 100_000,
     symmetric: Annotated[
         bool, typer.Option("--symmetric", help="Uniform bases, random sample of all rounds.")
@@ -50,15 +53,23 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what it would take; submit nothing.")
     ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Forbid the classical fallback.")
+    ] = False,
+    max_cost: terms.MaxCost = None,
+    max_qpu_seconds: terms.MaxQpuSeconds = None,
+    yes: terms.Yes = False,
+    deadline: terms.Deadline = None,
     home: Annotated[str | None, typer.Option(help="Folder of keys and jobs.")] = None,
     json: Json = False,
 ) -> None:
     """Run one session, both parties in this process; an abort exits with 3."""
     console.State.document_schema = SCHEMA_RUN if json else None
+    from qlq.backends.chain import Fallback
     from qlq.node import orders
     from qlq.qkd.parameters import Sampling
 
-    found = settings.load(home=home, backend=backend)
+    found = settings.load(home=home, backend=backend[0] if backend else None)
     order = orders.Order(
         protocol=protocol,
         backend=found.backend,
@@ -72,6 +83,10 @@ def run(
         eps_sec=eps_sec,
         eps_cor=eps_cor,
         archive=archive,
+        then=tuple(backend[1:]) if backend else (),
+        fallback=Fallback.FORBIDDEN if strict else Fallback.ALLOWED,
+        consent=terms.consent(max_cost=max_cost, max_qpu_seconds=max_qpu_seconds, yes=yes),
+        deadline_s=deadline,
     )
     if dry_run:
         _show_plan(order, as_json=json)
@@ -91,9 +106,9 @@ def _finish(document: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _show_plan(order: Order, *, as_json: bool) -> None:
-    from qlq.node import orders
+    from qlq.node import planning
 
-    planned = {"dry_run": True, **orders.estimate(order)}
+    planned = {"dry_run": True, **planning.estimate(order)}
     if as_json:
         console.document(SCHEMA_RUN, planned)
         return

@@ -122,3 +122,13 @@ def describe(cost: Cost) -> str:
     money = "an unknown price" if cost.amount is None else f"{cost.amount} {cost.currency}"
     date = f", {cost.date}" if cost.date else ""
     return f"{money} and {cost.qpu_s:g} QPU seconds ({cost.source}{date})"
+
+
+def as_document(cost: Cost) -> dict[str, str | None]:
+    """The `cost` field of documents."""
+    return {
+        "amount": None if cost.amount is None else f"{cost.amount:f}",
+        "currency": cost.currency,
+        "source": cost.source,
+        "date": cost.date,
+    }

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import numpy as np
-
-from qlq.backends import registry
+from qlq.backends import chain, patience
+from qlq.backends.chain import Fallback
+from qlq.backends.patience import Clock
 from qlq.backends.port import Backend, DeviceInfo
-from qlq.circuit import Plan
+from qlq.backends.registry import Classical
 from qlq.config import Settings
-from qlq.errors import ConfigError
+from qlq.errors import BackendUnavailable, ConfigError
 from qlq.kme import master
-from qlq.node import parties, sessions
-from qlq.provenance import Kind
-from qlq.qkd import bb84, e91, eve, link, parameters
+from qlq.node import classical, jobs_running, parties, sessions
+from qlq.node.consent import Consent
+from qlq.node.jobs_running import Draft, PaidRun
+from qlq.provenance import Attempt, Kind
+from qlq.qkd import eve, parameters
 from qlq.qkd.duties import Party
-from qlq.qkd.parameters import Parameters, Protocol, Reconciliation, Sampling, Wanted
-from qlq.qkd.settings import SEED_BYTES, draw_bits, draw_settings
+from qlq.qkd.parameters import Protocol, Reconciliation, Sampling, Wanted
+from qlq.qkd.settings import SEED_BYTES
 
 E = TypeVar("E", bound=StrEnum)
-SUCCESS_TRIALS = 4000
-"""Simulated samples behind `success_probability`: a standard error below 0.8 %."""
+
+ASK_NOBODY = Consent()
+"""Neither a cap nor anybody to ask: only what is free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,11 @@ class Order:
         eps_sec: Secrecy epsilon.
         eps_cor: Correctness epsilon.
         archive: Folder to write; None for none.
+        then: URIs that are tried in order when the first backend cannot be used; `classical`
+            may be the last.
+        fallback: Whether `classical` may be named.
+        consent: What the operator allows to be spent.
+        deadline_s: Seconds until the command must end, above 0; None gives queues a day.
     """
 
     protocol: str
@@ -60,6 +70,10 @@ class Order:
     eps_sec: float = 1e-10
     eps_cor: float = 1e-12
     archive: Path | None = None
+    then: tuple[str, ...] = ()
+    fallback: Fallback = Fallback.ALLOWED
+    consent: Consent = ASK_NOBODY
+    deadline_s: float | None = None
 
 
 def _choice(kind: type[E], text: str, *, what: str) -> E:
@@ -94,8 +108,8 @@ def wanted(order: Order, info: DeviceInfo) -> Wanted:
     )
 
 
-def check(order: Order) -> None:
-    """Refuse what needs no backend to be refused, before an SDK is imported.
+def check(order: Order) -> tuple[chain.Choice, ...]:
+    """The backends in order; refuses what needs none to be refused, before an SDK is imported.
 
     Raises:
         ConfigError: Naming the value that cannot be used.
@@ -108,114 +122,123 @@ def check(order: Order) -> None:
         raise ConfigError(str(error)) from error
     if order.seed is not None and order.seed < 0:
         raise ConfigError(f"the seed must not be negative: {order.seed}")
+    if order.deadline_s is not None and not 0 < order.deadline_s < math.inf:
+        raise ConfigError(f"the deadline must be above 0 seconds: {order.deadline_s}")
+    choices = chain.parse((order.backend, *order.then), fallback=order.fallback)
+    if isinstance(choices[-1], Classical) and (order.seed is not None or order.eve is not None):
+        raise ConfigError(
+            "--seed and --eve need a quantum link: leave --backend classical out, or them"
+        )
+    return choices
 
 
 def fulfil(order: Order, settings: Settings, tell: Callable[[str], None]) -> sessions.Session:
     """Run the ordered session; keys go to the parties' stores below the home folder.
 
-    A seeded session keeps nothing. See `sessions.run` for errors.
+    Backends are tried in order; only one that cannot be used leads to the next, before it has
+    accepted a job. What costs something is agreed to first and kept on record, see `jobs`. A
+    seeded session keeps nothing.
+
+    Raises:
+        ConfigError: A value of the order cannot be used.
+        BudgetRefused: The operator does not allow what it would cost; nothing was sent.
+        BackendUnavailable: No backend can be used; each one's reason is in the message.
+        JobPending: A job was accepted and the session goes on with `qlq job resume`.
+        BackendError: No shots, see its kinds.
+        KeysExhausted: The authentication pool is empty.
     """
-    check(order)
-    tell(f"opening {order.backend}")
-    backend = registry.open_backend(order.backend)
-    try:
-        seeds = sessions.Seeds.from_system()
-        if order.seed is not None:
-            seeds = sessions.Seeds.from_number(order.seed)
-            pair = parties.passing_pair(seeds.alice)
-        else:
-            pair = open_stored_pair(settings)
-        try:
-            return sessions.run(
-                parameters.commit(wanted(order, backend.describe())),
-                backend,
-                pair,
-                seeds=seeds,
-                attack=None if order.eve is None else eve.parse(order.eve),
-                attack_text=order.eve,
-                archive=order.archive,
-                progress=tell,
+    choices = check(order)
+    clock = Clock(sessions.TIMEOUT_S if order.deadline_s is None else order.deadline_s)
+
+    def use(choice: chain.Choice, attempts: tuple[Attempt, ...]) -> sessions.Session:
+        if isinstance(choice, Classical):
+            return _classical(order, settings, attempts, tell)
+        tell(f"opening {choice.uri}")
+        with chain.opened(choice.uri, clock=clock) as backend:
+            return _quantum(
+                order, settings, backend, uri=choice.uri, attempts=attempts, clock=clock, tell=tell
             )
-        finally:
-            pair.close()
+
+    return chain.first(choices, use)
+
+
+def _classical(
+    order: Order,
+    settings: Settings,
+    attempts: tuple[Attempt, ...],
+    tell: Callable[[str], None],
+) -> sessions.Session:
+    pair = open_stored_pair(settings)
+    try:
+        return classical.exchange(pair, attempts=attempts, archive=order.archive, progress=tell)
     finally:
-        backend.close()
+        pair.close()
 
 
-def open_stored_pair(settings: Settings) -> parties.Pair:
-    """Both parties' stores below the home folder; raises ConfigError with the way out."""
-    key = master.obtain(
+def _quantum(
+    order: Order,
+    settings: Settings,
+    backend: Backend,
+    *,
+    uri: str,
+    attempts: tuple[Attempt, ...],
+    clock: Clock,
+    tell: Callable[[str], None],
+) -> sessions.Session:
+    committed = parameters.commit(wanted(order, describe(backend, clock)))
+    seeds = sessions.Seeds.from_system()
+    if order.seed is not None:
+        seeds = sessions.Seeds.from_number(order.seed)
+        pair = parties.passing_pair(seeds.alice)
+    else:
+        pair = open_stored_pair(settings)
+    draft = Draft(
+        home=settings.home,
+        master=partial(obtain_master, settings),
+        seeds=seeds,
+        uri=uri,
+        parameters=committed,
+        eve=order.eve,
+        archive=order.archive,
+        attempts=attempts,
+        consent=order.consent,
+    )
+    try:
+        return jobs_running.conduct(
+            PaidRun(backend, clock=clock, tell=tell, draft=draft),
+            committed,
+            backend,
+            pair,
+            seeds=seeds,
+            eve_text=order.eve,
+            archive=order.archive,
+            attempts=attempts,
+            tell=tell,
+        )
+    finally:
+        pair.close()
+
+
+def describe(backend: Backend, clock: Clock) -> DeviceInfo:
+    """The device; raises BackendUnavailable if it cannot be used now."""
+    info = patience.ask(backend.describe, clock=clock, what=f"calibration of {backend.name}")
+    if not info.available:
+        raise BackendUnavailable(f"{backend.name} cannot be used now: {info.reason}")
+    return info
+
+
+def obtain_master(settings: Settings) -> bytes:
+    """The key that seals everything below the home folder; raises ConfigError."""
+    return master.obtain(
         passphrase=settings.passphrase,
         data_folder=settings.home,
         settings_folder=settings.settings_folder,
     )
-    return parties.open_pair(settings.home, dict.fromkeys(Party, key))
 
 
-def typical_plan(committed: Parameters) -> Plan:
-    """A job as this session would submit it: rows and shots vary little with the settings."""
-    count = committed.pulses
-    which = bb84 if committed.protocol is Protocol.BB84 else e91
-    a = draw_settings(bytes(SEED_BYTES), thresholds=committed.alice_thresholds, count=count)
-    b = draw_settings(b"b" * SEED_BYTES, thresholds=committed.bob_thresholds, count=count)
-    if committed.protocol is Protocol.BB84:
-        a = bb84.alice_inputs(a, draw_bits(bytes(SEED_BYTES), count=count))
-    grouping = link.group(
-        a, b, blocks=min(committed.blocks, count), order_rng=np.random.default_rng(0)
-    )
-    return link.plan_job(which.arrangement(), grouping)
-
-
-def estimate(order: Order) -> dict[str, Any]:
-    """What a session would take and give, without submitting anything."""
-    check(order)
-    backend = registry.open_backend(order.backend)
-    try:
-        return _estimate(order, backend)
-    finally:
-        backend.close()
-
-
-def _estimate(order: Order, backend: Backend) -> dict[str, Any]:
-    info = backend.describe()
-    wish = wanted(order, info)
-    committed = parameters.commit(wish)
-    plan = typical_plan(committed)
-    cost = backend.estimate(plan)
-    is_bb84 = wish.protocol is Protocol.BB84
-    predicted = info.predicted_qber_bb84 if is_bb84 else info.predicted_qber_e91
-    return {
-        "backend": order.backend,
-        "protocol": wish.protocol.value,
-        "pulses": wish.pulses,
-        "qubits": list(info.qubits_bb84 if is_bb84 else info.qubits_e91),
-        "rows": len(plan.bindings),
-        "shots": plan.executions,
-        "qpu_s": cost.qpu_s,
-        "cost": {
-            "amount": None if cost.amount is None else str(cost.amount),
-            "currency": cost.currency,
-            "source": cost.source,
-            "date": cost.date,
-        },
-        "predicted_qber": predicted,
-        "qber_max": wish.qber_max,
-        "min_pulses_for_key": parameters.least_pulses(wish),
-        "expected_secret_bits": committed.secret_bits,
-        "success_probability": _success_probability(committed, predicted),
-    }
-
-
-def _success_probability(committed: Parameters, predicted: float | None) -> float | None:
-    """Chance that both samples stay within the tolerance, if the prediction holds."""
-    if predicted is None or not committed.secret_bits:
-        return None if predicted is None else 0.0
-    rng = np.random.default_rng(0)
-    test = rng.binomial(committed.test_rounds, predicted, SUCCESS_TRIALS)
-    rate = rng.binomial(max(1, committed.rate_rounds), predicted, SUCCESS_TRIALS)
-    fits = test <= committed.qber_max * committed.test_rounds
-    fits &= rate <= committed.qber_max * max(1, committed.rate_rounds)
-    return float(fits.mean())
+def open_stored_pair(settings: Settings) -> parties.Pair:
+    """Both parties' stores below the home folder; raises ConfigError with the way out."""
+    return parties.open_pair(settings.home, dict.fromkeys(Party, obtain_master(settings)))
 
 
 def fulfil_passing(orders: list[Order], tell: Callable[[str], None]) -> list[sessions.Session]:
@@ -223,22 +246,26 @@ def fulfil_passing(orders: list[Order], tell: Callable[[str], None]) -> list[ses
 
     All orders name the same backend. Each pair of parties starts with 512 bits of
     operating-system entropy for its tags.
+
+    Raises:
+        BudgetRefused: The backend costs something.
     """
-    backend = registry.open_backend(orders[0].backend)
-    try:
-        return [_passing(order, backend, tell) for order in orders]
-    finally:
-        backend.close()
+    clock = Clock(sessions.TIMEOUT_S)
+    with chain.opened(orders[0].backend, clock=clock) as backend:
+        return [_passing(order, backend, clock, tell) for order in orders]
 
 
-def _passing(order: Order, backend: Backend, tell: Callable[[str], None]) -> sessions.Session:
-    seeds = sessions.Seeds.from_system()
-    return sessions.run(
-        parameters.commit(wanted(order, backend.describe())),
+def _passing(
+    order: Order, backend: Backend, clock: Clock, tell: Callable[[str], None]
+) -> sessions.Session:
+    return jobs_running.conduct(
+        PaidRun(backend, clock=clock, tell=tell),
+        parameters.commit(wanted(order, describe(backend, clock))),
         backend,
         parties.passing_pair(os.urandom(SEED_BYTES)),
-        seeds=seeds,
-        attack=None if order.eve is None else eve.parse(order.eve),
-        attack_text=order.eve,
-        progress=tell,
+        seeds=sessions.Seeds.from_system(),
+        eve_text=order.eve,
+        archive=None,
+        attempts=(),
+        tell=tell,
     )

@@ -1,0 +1,393 @@
+"""A session's plans on a backend that costs something: agreed to, recorded, run, and resumed.
+
+    agree -> record on disk -> submit -> handle on disk -> poll -> shots -> spent
+               |                 |
+               |                 +-- accepted, then lost: JobPending, `qlq job resume` goes on
+               +-- not accepted: the record goes, another backend may be tried
+
+Whatever happens, a plan has one record and one tag, and the tag is looked up before anything is
+submitted a second time.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qlq.backends import driver, patience
+from qlq.backends.patience import Clock
+from qlq.backends.port import FREE, Backend, Cost, Handle, Status, TransientError
+from qlq.circuit import Plan
+from qlq.errors import (
+    BackendError,
+    BackendUnavailable,
+    BudgetRefused,
+    CircuitRejected,
+    ConfigError,
+    JobFailed,
+    JobPending,
+)
+from qlq.node import consent, jobs, sessions
+from qlq.node.consent import Caps, Consent
+from qlq.node.jobs import OpenJob, State, Submission
+from qlq.node.parties import Pair
+from qlq.node.sessions import Seeds, Session
+from qlq.provenance import Attempt
+from qlq.qkd import eve
+from qlq.qkd.parameters import Parameters
+from qlq.shots import Shots
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a record is made from, as soon as one is needed.
+
+    Attributes:
+        home: Home folder.
+        master: 32 secret bytes that seal the seeds; asked for only when a record is made.
+        seeds: Every choice of the session.
+        uri: The backend as the operator named it.
+        parameters: What both parties committed to.
+        eve: Attack as text, None for none.
+        archive: Folder of the archive, None for none.
+        attempts: Backends that were tried before.
+        consent: What the operator allows.
+    """
+
+    home: Path
+    master: Callable[[], bytes] = field(repr=False)
+    seeds: Seeds = field(repr=False)
+    uri: str
+    parameters: Parameters
+    eve: str | None
+    archive: Path | None
+    attempts: tuple[Attempt, ...]
+    consent: Consent
+
+
+class PaidRun:
+    """Runs the plans of one session, in order; give it to `sessions.run` as `run_plan`.
+
+    Args:
+        backend: Where they run.
+        clock: Deadline of everything together.
+        tell: Is told in words what happens.
+        draft: For a new session: makes the record when the first plan costs something.
+        job: For a resumed session: its record.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        clock: Clock,
+        tell: Tell,
+        draft: Draft | None = None,
+        job: OpenJob | None = None,
+    ) -> None:
+        """Start before the first plan."""
+        self._backend, self._clock, self._tell = backend, clock, tell
+        self._draft = draft
+        self.job = job
+        self._plans = 0
+        self._last_status: Status | None = None
+        self._agreed: Cost | None = None
+
+    def __call__(self, plan: Plan) -> Shots:
+        """The shots of the session's next plan.
+
+        Raises:
+            BudgetRefused: The operator does not allow it; nothing was sent.
+            BackendUnavailable: No job of the session was accepted; another backend may be tried.
+            JobPending: The session goes on with `qlq job resume`.
+            CircuitRejected, JobFailed: The session is over.
+            ConfigError: A seed was given, or the record cannot be written.
+        """
+        index = self._plans
+        self._plans += 1
+        if self.job is None:
+            cost = self._estimate(plan)
+            if cost == FREE:
+                return self._run_here(plan)
+            self._begin(plan, cost)
+        job = self._opened()
+        if index < len(job.record.submissions):
+            return self._guarded(lambda: self._come_back(plan, index))
+        return self._guarded(lambda: self._submit(plan, index))
+
+    def keeping(self, key_id: str) -> None:
+        """Note that the key is about to be stored."""
+        if self.job is not None:
+            self.job.update(state=State.KEEPING, key_id=key_id)
+
+    def end(self, document: Mapping[str, Any]) -> None:
+        """Note how the session ended, and erase what only a resume would need."""
+        if self.job is None:
+            return
+        state = State.ABORTED if document["aborted"] else State.DONE
+        self.job.end(state, result=dict(document), key_id=document["key_id"])
+
+    def add_way_out(self, error: BaseException) -> None:
+        """Add to an error that ends this process how the session goes on, if it does."""
+        if self.job is not None and self.job.is_open:
+            error.add_note(f"the session goes on with: {way_out(self.job.record.id)}")
+
+    def close(self) -> None:
+        """Let other processes work on the record."""
+        if self.job is not None:
+            self.job.close()
+
+    def _run_here(self, plan: Plan) -> Shots:
+        """A simulator's job ends with this process, so that no record of it could help."""
+        return driver.run(self._backend, plan, timeout_s=self._time_left_s())
+
+    def _estimate(self, plan: Plan) -> Cost:
+        return patience.ask(
+            lambda: self._backend.estimate(plan),
+            clock=self._clock,
+            what=f"estimate of {self._backend.name}",
+        )
+
+    def _begin(self, plan: Plan, cost: Cost) -> None:
+        """Agree to the cost of the whole session, then make the record."""
+        draft = self._draft
+        if draft is None:
+            raise BudgetRefused(
+                f"{self._backend.name} costs something, and this command keeps nothing: use a "
+                "simulator of this machine"
+            )
+        if plan.seed is not None:
+            raise ConfigError(
+                f"--seed works with simulators of this machine only, not with {self._backend.name}"
+            )
+        whole = whole_cost(cost, eve_text=draft.eve)
+        self._agreed = cost
+        draft.consent.allow(whole, what=f"the session on {self._backend.name}")
+        caps = draft.consent.caps
+        if caps == Caps():
+            caps = Caps(cost=whole.amount, qpu_s=whole.qpu_s)
+        record = jobs.Record(
+            id=jobs.new_id(),
+            created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            uri=draft.uri,
+            backend=self._backend.name,
+            parameters=draft.parameters,
+            eve=draft.eve,
+            archive=None if draft.archive is None else str(draft.archive.absolute()),
+            attempts=draft.attempts,
+            caps=caps,
+        )
+        self.job = jobs.create(draft.home, record, seeds=draft.seeds, master=draft.master())
+        self._tell(f"job {record.id} is on record; if this process ends: {way_out(record.id)}")
+
+    def _opened(self) -> OpenJob:
+        if self.job is None:
+            raise ValueError("there is no record yet")
+        return self.job
+
+    def _submit(self, plan: Plan, index: int) -> Shots:
+        job = self._opened()
+        cost = self._agreed or self._estimate(plan)
+        if self._agreed is None:
+            self._stay_within(cost)
+        self._agreed = None
+        tag = f"qlq-{uuid.uuid4()}"
+        job.submit(_tagged(plan, tag), Submission(tag, plan.digest, cost))
+        return self._followed(
+            index,
+            lambda: driver.run(
+                self._backend,
+                _tagged(plan, tag),
+                timeout_s=self._time_left_s(),
+                on_handle=lambda handle: self._keep(index, handle),
+                progress=lambda status, _s: self._note(index, status),
+            ),
+        )
+
+    def _stay_within(self, cost: Cost) -> None:
+        """What was agreed to for the session holds for its later jobs too."""
+        record = self._opened().record
+        costs, _ = jobs.total(record)
+        for earlier in costs:
+            cost = consent.add(cost, earlier)
+        Consent(record.caps, consent.say_yes).allow(cost, what=f"the session on {record.backend}")
+
+    def _come_back(self, plan: Plan, index: int) -> Shots:
+        """The shots of a plan that an earlier process has submitted, or was about to."""
+        job = self._opened()
+        submission = job.record.submissions[index]
+        if submission.plan_digest != plan.digest:
+            raise ConfigError(
+                f"job {job.record.id} ran another plan than this version of QLQ makes from its "
+                "seeds: resume it with the version that submitted it"
+            )
+        timeout_s = self._time_left_s()
+        if submission.job_id is None:
+            return self._followed(
+                index,
+                lambda: driver.recover(
+                    self._backend,
+                    _tagged(plan, submission.tag),
+                    timeout_s=timeout_s,
+                    on_handle=lambda handle: self._keep(index, handle),
+                    progress=lambda status, _s: self._note(index, status),
+                ),
+            )
+        handle = Handle(self._backend.name, submission.job_id, plan.digest)
+        return self._followed(
+            index,
+            lambda: driver.resume(
+                self._backend,
+                handle,
+                _tagged(plan, submission.tag),
+                timeout_s=timeout_s,
+                progress=lambda status, _s: self._note(index, status),
+            ),
+        )
+
+    def _keep(self, index: int, handle: Handle) -> None:
+        self._opened().change(index, job_id=handle.job_id)
+        self._tell(f"accepted as {handle.job_id}")
+
+    def _note(self, index: int, status: Status) -> None:
+        """Write a status down when it changes."""
+        if status is not self._last_status:
+            self._last_status = status
+            self._opened().change(index, status=status)
+            self._tell(f"{self._backend.name}: {status.value}")
+
+    def _followed(self, index: int, run: Callable[[], Shots]) -> Shots:
+        """Run, and note what the job has cost whether or not it gave shots."""
+        self._last_status = None
+        try:
+            shots = run()
+        except JobPending:
+            raise
+        except JobFailed as error:
+            self._opened().change(
+                index, status=Status.CANCELLED if error.reason == "cancelled" else Status.FAILED
+            )
+            self._note_spent(index)
+            raise
+        self._note_spent(index)
+        return shots
+
+    def _note_spent(self, index: int) -> None:
+        spent = ask_spent(self._backend, self._opened(), index, clock=self._clock)
+        if spent is not None:
+            self._opened().change(index, spent=spent)
+
+    def _guarded(self, run: Callable[[], Shots]) -> Shots:
+        """Give every end the words that lead on, and the record its last state."""
+        job = self._opened()
+        job_id = job.record.id
+        try:
+            return run()
+        except JobPending as error:
+            raise _resumable(error, job_id) from error
+        except BackendUnavailable as error:
+            if self._draft is None or not self._is_untouched():
+                pending = JobPending(str(error), job_id="", reason=str(error))
+                raise _resumable(pending, job_id) from error
+            job.discard()
+            raise
+        except CircuitRejected as error:
+            if self._is_untouched():
+                job.discard()
+            else:
+                job.end(State.FAILED, detail=str(error))
+            raise
+        except JobFailed as error:
+            state = State.CANCELLED if error.reason == "cancelled" else State.FAILED
+            job.end(state, detail=str(error))
+            raise
+
+    def _is_untouched(self) -> bool:
+        """Whether no job of the session was ever accepted."""
+        return all(job.job_id is None for job in self._opened().record.submissions)
+
+    def _time_left_s(self) -> float:
+        return max(0.001, self._clock.remaining_s())
+
+
+def conduct(
+    paid: PaidRun,
+    parameters: Parameters,
+    backend: Backend,
+    pair: Pair,
+    *,
+    seeds: Seeds,
+    eve_text: str | None,
+    archive: Path | None,
+    attempts: tuple[Attempt, ...],
+    tell: Tell,
+) -> Session:
+    """A session whose plans are paid for; see `sessions.run` and `PaidRun` for errors."""
+    try:
+        session = sessions.run(
+            parameters,
+            backend,
+            pair,
+            seeds=seeds,
+            attack=None if eve_text is None else eve.parse(eve_text),
+            attack_text=eve_text,
+            archive=archive,
+            progress=tell,
+            attempts=attempts,
+            run_plan=paid,
+            before_keeping=paid.keeping,
+        )
+        paid.end(session.document)
+    except JobPending:
+        raise  # its message has the way out
+    except BaseException as error:
+        paid.add_way_out(error)
+        raise
+    finally:
+        paid.close()
+    return session
+
+
+def whole_cost(cost: Cost, *, eve_text: str | None) -> Cost:
+    """The most that a session costs whose first job costs this.
+
+    Eve's second job repeats at most every pulse of the first one.
+    """
+    return cost if eve_text is None else consent.add(cost, cost)
+
+
+def ask_spent(backend: Backend, job: OpenJob, index: int, *, clock: Clock) -> Cost | None:
+    """What a job has cost; None if the vendor does not say it now: shots do not wait for that."""
+    submission = job.record.submissions[index]
+    if submission.job_id is None or clock.remaining_s() <= 0:
+        return None
+    handle = Handle(backend.name, submission.job_id, submission.plan_digest)
+    try:
+        return patience.once(
+            lambda: backend.spent(handle), clock=clock, what=f"cost of {submission.job_id}"
+        )
+    except (BackendError, TransientError):
+        return None
+
+
+def way_out(job_id: str) -> str:
+    """The command that goes on with a session."""
+    return f"qlq job resume {job_id}"
+
+
+def _resumable(error: JobPending, job_id: str) -> JobPending:
+    return JobPending(
+        f"{error}; go on with: {way_out(job_id)}", job_id=error.job_id, reason=error.reason
+    )
+
+
+def _tagged(plan: Plan, tag: str) -> Plan:
+    return Plan(
+        plan.program, plan.bindings, plan.shots, qubits=plan.qubits, seed=plan.seed, tags=(tag,)
+    )

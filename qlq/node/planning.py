@@ -1,0 +1,286 @@
+"""What a session would take and give, before it is submitted; a pilot measures the QBER first."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from qlq.backends import chain, driver, patience
+from qlq.backends.patience import Clock
+from qlq.backends.port import Backend, Cost, DeviceInfo, ReportsDepth
+from qlq.backends.registry import Classical
+from qlq.circuit import Plan
+from qlq.errors import ConfigError
+from qlq.node import consent, jobs_running, orders
+from qlq.node.orders import Order
+from qlq.numerics import intervals
+from qlq.provenance import Attempt
+from qlq.qkd import bb84, e91, link, parameters
+from qlq.qkd.parameters import SESSION_TAG_BITS, Parameters, Protocol
+from qlq.qkd.settings import SEED_BYTES, draw_bits, draw_settings
+from qlq.shots import Shots
+
+SUCCESS_TRIALS = 4000
+"""Simulated samples behind `success_probability`: a standard error below 0.8 %."""
+COMMAND_S = 600.0
+"""Time for a question to a vendor where no deadline is given."""
+PILOT_SHOTS_MIN, PILOT_SHOTS_MAX = 8, 100_000
+PILOT_CONFIDENCE = 0.95
+"""Two-sided, for each basis: the true rate lies above the upper end with probability 2.5 %."""
+
+
+def typical_plan(committed: Parameters) -> Plan:
+    """A job as this session would submit it: rows and shots vary little with the settings."""
+    count = committed.pulses
+    which = bb84 if committed.protocol is Protocol.BB84 else e91
+    a = draw_settings(bytes(SEED_BYTES), thresholds=committed.alice_thresholds, count=count)
+    b = draw_settings(b"b" * SEED_BYTES, thresholds=committed.bob_thresholds, count=count)
+    if committed.protocol is Protocol.BB84:
+        a = bb84.alice_inputs(a, draw_bits(bytes(SEED_BYTES), count=count))
+    grouping = link.group(
+        a, b, blocks=min(committed.blocks, count), order_rng=np.random.default_rng(0)
+    )
+    return link.plan_job(which.arrangement(), grouping)
+
+
+def describe(uri: str, *, deadline_s: float) -> DeviceInfo:
+    """The device that a URI names, whether or not it can be used now.
+
+    Raises:
+        ConfigError: The URI names no backend.
+        BackendUnavailable: It did not answer in time.
+    """
+    clock = Clock(deadline_s)
+    with chain.opened(uri, clock=clock) as backend:
+        return patience.ask(backend.describe, clock=clock, what=f"calibration of {uri}")
+
+
+def estimate(order: Order) -> dict[str, Any]:
+    """What the ordered session would take and give on the first backend that can be used.
+
+    Nothing is submitted. `classical` is left out: it takes nothing that is to be planned.
+
+    Raises:
+        ConfigError: A value of the order cannot be used.
+        BackendUnavailable: No backend can be asked.
+    """
+    return _first(order, lambda backend, uri, clock: _estimate(order, backend, uri, clock, None))
+
+
+def estimate_with_pilot(order: Order, *, shots: int, tell: Callable[[str], None]) -> dict[str, Any]:
+    """As `estimate`, from the error rates that a small job of this many shots shows.
+
+    The pilot is paid for and asks for consent like a session. Nothing of it is kept.
+
+    Args:
+        order: The session that is planned.
+        shots: From 8 to 100,000.
+        tell: Is told in words what happens.
+
+    Raises:
+        ConfigError: A value cannot be used.
+        BudgetRefused: The operator does not allow what the pilot would cost; nothing was sent.
+        BackendError: No shots.
+    """
+    if not PILOT_SHOTS_MIN <= shots <= PILOT_SHOTS_MAX:
+        raise ConfigError(
+            f"a pilot has from {PILOT_SHOTS_MIN} to {PILOT_SHOTS_MAX} shots, not {shots}"
+        )
+
+    def with_pilot(backend: Backend, uri: str, clock: Clock) -> dict[str, Any]:
+        pilot = _fly(order, backend, shots=shots, clock=clock, tell=tell)
+        return _estimate(order, backend, uri, clock, pilot)
+
+    return _first(order, with_pilot)
+
+
+def _first(order: Order, use: Callable[[Backend, str, Clock], dict[str, Any]]) -> dict[str, Any]:
+    clock = Clock(COMMAND_S if order.deadline_s is None else order.deadline_s)
+    quantum = [choice for choice in orders.check(order) if not isinstance(choice, Classical)]
+
+    def on_choice(choice: chain.Choice, _attempts: tuple[Attempt, ...]) -> dict[str, Any]:
+        with chain.opened(choice.uri, clock=clock) as backend:
+            return use(backend, choice.uri, clock)
+
+    return chain.first(quantum, on_choice)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pilot:
+    """What a small job has shown.
+
+    Attributes:
+        shots: All of them, half in each basis.
+        errors: Wrong outcomes in the key basis and in the test basis.
+        qber_upper: Upper end of the worse basis's Clopper-Pearson interval.
+        cost: What was expected to be paid for it.
+    """
+
+    shots: int
+    errors: tuple[int, int]
+    qber_upper: float
+    cost: Cost
+
+    @property
+    def qber(self) -> float:
+        """Error rate of both bases together."""
+        return sum(self.errors) / self.shots
+
+
+def pilot_plan(protocol: Protocol, *, shots: int) -> tuple[Plan, tuple[int, ...]]:
+    """A job whose right outcomes are known, and for each row which basis it tests.
+
+    Args:
+        protocol: BB84: both bits in both bases. E91: both parties in the key setting, and in the
+            test setting.
+        shots: At least this many in all, in equal rows.
+
+    Returns:
+        The plan, with a tag of its own, and 0 (key basis) or 1 (test basis) for each row.
+    """
+    which = bb84 if protocol is Protocol.BB84 else e91
+    arrangement = which.arrangement()
+    if protocol is Protocol.BB84:
+        settings = np.array([0, 0, 1, 1])
+        alice = bb84.alice_inputs(settings.astype(np.uint8), np.array([0, 1, 0, 1], dtype=np.uint8))
+    else:
+        settings = alice = np.array([0, 1])
+    plan = Plan(
+        arrangement.program,
+        np.hstack([arrangement.alice_angles[alice], arrangement.bob_angles[settings]]),
+        -(-shots // settings.size),
+        tags=(f"qlq-pilot-{uuid.uuid4()}",),
+    )
+    return plan, tuple(int(setting) for setting in settings)
+
+
+def _fly(
+    order: Order, backend: Backend, *, shots: int, clock: Clock, tell: Callable[[str], None]
+) -> Pilot:
+    """Agree to the pilot, run it, count its errors."""
+    protocol = orders.wanted(order, orders.describe(backend, clock)).protocol
+    plan, bases = pilot_plan(protocol, shots=shots)
+    cost = _cost(backend, plan, clock)
+    order.consent.allow(cost, what=f"the pilot on {backend.name}")
+    tell(f"pilot of {plan.executions} shots on {backend.name}")
+    timeout_s = max(0.001, clock.remaining_s())
+    errors = count_errors(protocol, driver.run(backend, plan, timeout_s=timeout_s), bases)
+    trials = [bases.count(basis) * plan.shots for basis in (0, 1)]
+    upper = max(
+        intervals.clopper_pearson(errors=wrong, trials=count, confidence=PILOT_CONFIDENCE)[1]
+        for wrong, count in zip(errors, trials, strict=True)
+    )
+    return Pilot(plan.executions, errors, upper, cost)
+
+
+def count_errors(protocol: Protocol, shots: Shots, bases: tuple[int, ...]) -> tuple[int, int]:
+    """Wrong outcomes of a pilot in the key basis and in the test basis.
+
+    BB84: Bob's bit is not the one that was sent. E91: both parties' bits differ, where the pairs
+    of this package agree in equal settings.
+    """
+    if protocol is Protocol.BB84:
+        sent = np.array([0, 1, 0, 1], dtype=np.uint8)[:, np.newaxis]
+        wrong = shots.bits[:, :, 0] != sent
+    else:
+        arrangement = e91.arrangement()
+        wrong = (
+            shots.bits[:, :, arrangement.alice_bit or 0] != shots.bits[:, :, arrangement.bob_bit]
+        )
+    by_row = wrong.sum(axis=1)
+    return (
+        int(sum(by_row[row] for row, basis in enumerate(bases) if basis == 0)),
+        int(sum(by_row[row] for row, basis in enumerate(bases) if basis == 1)),
+    )
+
+
+def _cost(backend: Backend, plan: Plan, clock: Clock) -> Cost:
+    what = f"estimate of {backend.name}"
+    return patience.ask(lambda: backend.estimate(plan), clock=clock, what=what)
+
+
+def _estimate(
+    order: Order, backend: Backend, uri: str, clock: Clock, pilot: Pilot | None
+) -> dict[str, Any]:
+    info = _measured(orders.describe(backend, clock), pilot)
+    wish = orders.wanted(order, info)
+    committed = parameters.commit(wish)
+    plan = typical_plan(committed)
+    cost = jobs_running.whole_cost(_cost(backend, plan, clock), eve_text=order.eve)
+    is_bb84 = wish.protocol is Protocol.BB84
+    predicted = info.predicted_qber_bb84 if is_bb84 else info.predicted_qber_e91
+    chance = _success_probability(committed, predicted)
+    return {
+        "backend": uri,
+        "protocol": wish.protocol.value,
+        "pulses": wish.pulses,
+        "qubits": list(info.qubits_bb84 if is_bb84 else info.qubits_e91),
+        "rows": len(plan.bindings),
+        "shots": plan.executions,
+        "depth": _depth(backend, plan, clock),
+        "qpu_s": cost.qpu_s,
+        "cost": consent.as_document(cost),
+        "predicted_qber": predicted,
+        "qber_source": "calibration" if pilot is None else "pilot",
+        "pilot": None if pilot is None else _pilot_document(pilot),
+        "qber_max": wish.qber_max,
+        "min_pulses_for_key": parameters.least_pulses(wish),
+        "secret_bits": committed.secret_bits,
+        "expected_secret_bits": round(committed.secret_bits * (chance or 0.0)),
+        "success_probability": chance,
+        "cost_per_net_bit": _per_net_bit(cost, committed, chance),
+    }
+
+
+def _depth(backend: Backend, plan: Plan, clock: Clock) -> int | None:
+    """Depth after compilation, None where the backend cannot say."""
+    if not isinstance(backend, ReportsDepth):
+        return None
+    what = f"compilation for {backend.name}"
+    return patience.ask(lambda: backend.depth(plan), clock=clock, what=what)
+
+
+def _measured(info: DeviceInfo, pilot: Pilot | None) -> DeviceInfo:
+    """The device with the pilot's upper bound in place of what its calibration predicts."""
+    if pilot is None:
+        return info
+    return dataclasses.replace(
+        info, predicted_qber_bb84=pilot.qber_upper, predicted_qber_e91=pilot.qber_upper
+    )
+
+
+def _pilot_document(pilot: Pilot) -> dict[str, Any]:
+    return {
+        "shots": pilot.shots,
+        "errors_key": pilot.errors[0],
+        "errors_test": pilot.errors[1],
+        "qber": pilot.qber,
+        "qber_upper": pilot.qber_upper,
+        "confidence": PILOT_CONFIDENCE,
+        "cost": consent.as_document(pilot.cost),
+    }
+
+
+def _per_net_bit(cost: Cost, committed: Parameters, chance: float | None) -> str | None:
+    """Money for each bit that is left after the session's tags, in the mean; None without any."""
+    net = max(0, committed.secret_bits - SESSION_TAG_BITS) * (chance or 0.0)
+    if cost.amount is None or net == 0:
+        return None
+    return f"{cost.amount / Decimal(net):.6f}"
+
+
+def _success_probability(committed: Parameters, predicted: float | None) -> float | None:
+    """Chance that both samples stay within the tolerance, if the prediction holds."""
+    if predicted is None or not committed.secret_bits:
+        return None if predicted is None else 0.0
+    rng = np.random.default_rng(0)
+    test = rng.binomial(committed.test_rounds, predicted, SUCCESS_TRIALS)
+    rate = rng.binomial(max(1, committed.rate_rounds), predicted, SUCCESS_TRIALS)
+    fits = test <= committed.qber_max * committed.test_rounds
+    fits &= rate <= committed.qber_max * max(1, committed.rate_rounds)
+    return float(fits.mean())
