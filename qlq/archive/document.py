@@ -131,6 +131,8 @@ def _provenance(outcome: Outcome) -> dict[str, Any]:
 
 def _worth(parameters: Parameters, outcome: Outcome) -> dict[str, Any]:
     value = worth.value(parameters, outcome.provenances, reproducible=outcome.reproducible)
+    if outcome.abort:  # there is no key
+        return {"claim": value.claim.label, "secret_against": [], "entropy_cap_bits": 0}
     return {
         "claim": value.claim.label,
         "secret_against": list(value.secret_against),

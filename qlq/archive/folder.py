@@ -69,13 +69,21 @@ def unpack_transcript(data: bytes) -> Transcript:
 
 def check_free(folder: Path) -> None:
     """Raise ConfigError unless an archive can be written at this path."""
+    if not folder.name:
+        raise ConfigError(f"{str(folder)!r} is no name for a new folder: name one")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder} exists and is not an empty folder: name another one")
     parent = folder.absolute().parent
     while not parent.exists():
         parent = parent.parent
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise ConfigError(f"cannot write in {parent}: name a folder that you may write in")
+    probe = parent / f".{folder.name}.probe-{os.getpid()}"
+    try:  # what the access rights say is not the whole truth: read-only mounts, /proc
+        probe.mkdir()
+        probe.rmdir()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write in {parent}: {error.strerror}: name a folder that you may write in"
+        ) from error
 
 
 def write(
@@ -100,7 +108,7 @@ def write(
     contents = dict(public) | {f"{SECRETS}/{name}": data for name, data in secret.items()}
     files = {name: digest.sha256(data).hex() for name, data in contents.items()}
     document = canonical_json(sealed({**manifest, "schema": SCHEMA, "files": files}))
-    draft = folder.absolute().with_name(f".{folder.name}.part-{os.getpid()}")
+    draft = _draft(folder)
     try:
         draft.mkdir(parents=True)
         for name, data in {**contents, MANIFEST: document}.items():
@@ -109,13 +117,49 @@ def write(
                 data,
                 mode=0o600 if name in files and name.startswith(SECRETS) else 0o644,
             )
+        for inside in {(draft / name).parent for name in contents} | {draft}:
+            _sync_folder(inside)
         if folder.exists():
             folder.rmdir()
         draft.rename(folder)
+        _sync_folder(folder.absolute().parent)
     except OSError as error:
         raise ConfigError(f"cannot write the archive {folder}: {error.strerror}") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _draft(folder: Path) -> Path:
+    """Where an archive is written before it gets its name; one that a dead process left is gone.
+
+    A draft holds secrets, so that none may stay behind.
+    """
+    folder = folder.absolute()
+    prefix = f".{folder.name}.part-"
+    for left in folder.parent.glob(f"{prefix}*") if folder.name else ():
+        if not _is_running(left.name.removeprefix(prefix)):
+            shutil.rmtree(left, ignore_errors=True)
+    return folder.with_name(f"{prefix}{os.getpid()}")
+
+
+def _is_running(pid: str) -> bool:
+    """Whether there may be a process with this id."""
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _write_file(path: Path, data: bytes, *, mode: int) -> None:

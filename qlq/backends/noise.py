@@ -291,13 +291,23 @@ def qubits_of(
     """The physical qubits a plan runs on: its own, else the operator's, else the best.
 
     Raises:
-        CircuitRejected: The number of qubits does not fit the program, or they are not coupled.
-        ConfigError: A qubit of the plan is faulty or not on the chip.
+        CircuitRejected: The plan's own qubits do not fit its program, or are not coupled.
+        ConfigError: Those of the operator do not; or a qubit is faulty or not on the chip.
     """
-    program = plan.program
     qubits = plan.qubits if plan.qubits is not None else fixed
     if qubits is None:
-        return choose_for(calibration, program)
+        return choose_for(calibration, plan.program)
+    try:
+        _check_fit(calibration, plan.program, qubits)
+    except CircuitRejected as error:
+        if plan.qubits is not None:
+            raise
+        raise ConfigError(f"{error}: change qubits= in the backend's URI") from error
+    return qubits
+
+
+def _check_fit(calibration: Calibration, program: Program, qubits: tuple[int, ...]) -> None:
+    """Raise CircuitRejected unless the program can run on these qubits."""
     if len(qubits) != program.n_qubits:
         raise CircuitRejected(
             f"{program.name} needs {program.n_qubits} qubits of {calibration.device}, "
@@ -309,7 +319,6 @@ def qubits_of(
         chosen = tuple(qubits[qubit] for qubit in group)
         if not is_coupled(calibration, chosen):
             raise CircuitRejected(not_coupled(calibration, chosen))
-    return qubits
 
 
 def not_coupled(calibration: Calibration, qubits: tuple[int, ...]) -> str:

@@ -179,6 +179,15 @@ class Wanted(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         """Refuse values outside their ranges, naming them."""
+        for name, kind in (
+            ("protocol", Protocol),
+            ("sampling", Sampling),
+            ("reconciliation", Reconciliation),
+        ):
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(  # noqa: TRY004 - one error for all that cannot be used
+                    f"{name} must be a {kind.__name__}: {getattr(self, name)!r}"
+                )
         _check_range("pulses", self.pulses, 1, PULSES_MAX)
         _check_range("blocks", self.blocks, 1, 64)
         if not 5e-7 < self.qber_max < 0.4999995:  # noqa: PLR2004 - rounds to 1 to 499,999 ppm
@@ -194,6 +203,8 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{name} must be an integer: {value!r}")  # noqa: TRY004 - as below
     if not low <= value <= high:
         raise ValueError(f"{name} must be from {low} to {high}: {value}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -144,9 +145,28 @@ def test_a_path_that_is_a_file_is_refused_and_the_file_kept(tmp_path: Path) -> N
 
 def test_a_parent_that_is_a_file_is_refused_with_nothing_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("keep", encoding="ascii")
-    with pytest.raises(ConfigError, match=r"cannot write in .*file: name a folder"):
+    with pytest.raises(
+        ConfigError, match=r"cannot write in .*file: Not a directory: name a folder"
+    ):
         start(tmp_path / "file" / "below" / "archive")
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_that_takes_no_folder_is_found_before_the_first_pulse() -> None:
+    """Its access rights do not say so."""
+    with pytest.raises(ConfigError, match="cannot write in /proc"):
+        folder.check_free(Path("/proc/archive"))
+
+
+def test_what_a_dead_process_left_half_written_is_gone(tmp_path: Path) -> None:
+    left = tmp_path / ".archive.part-4194305"  # beyond the largest process id of Linux
+    (left / "secrets").mkdir(parents=True)
+    (left / "secrets" / "seed.bin").write_bytes(b"secret")
+    running = tmp_path / f".archive.part-{os.getppid()}"
+    running.mkdir()
+    folder.write(tmp_path / "archive", public={}, secret={}, manifest={})
+    assert not left.exists()
+    assert running.exists()
 
 
 def test_a_write_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
