@@ -21,7 +21,7 @@ from http import HTTPStatus
 from qlq.backends.port import AmbiguousSubmit, TransientError
 from qlq.errors import BackendUnavailable, CircuitRejected, JobFailed, QLQError
 
-_LOGGERS = ("qiskit_ibm_runtime", "ibm_cloud_sdk_core", "ibm_platform_services", "urllib3")
+_LOGGERS = ("qiskit_ibm_runtime", "ibm-cloud-sdk-core", "urllib3", "requests")
 _TEXT_CHARACTERS_MAX = 400
 _CHAIN_MAX = 16
 _HIDDEN = "[hidden]"
@@ -32,6 +32,7 @@ _SECRETS = (
     re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"),
 )
 _STATUS = re.compile(r"\b([45]\d\d) (?:Client|Server) Error")
+_SAID = re.compile(r'"message":\s*"([^"]+)"')
 _TRY_AGAIN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 _REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _WRONG = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
@@ -195,6 +196,7 @@ def _status(error: BaseException) -> int | None:
 
 
 def _text(error: Exception) -> str:
-    """The client's message on one line, shortened, without credentials."""
-    text = " ".join(str(error).strip(" '\"").split())
-    return hidden(text)[:_TEXT_CHARACTERS_MAX]
+    """What IBM says, else the client's message, on one line, shortened, without credentials."""
+    text = " ".join(str(error).split()).replace("\\'", "'").strip(" '\"\\")
+    said = _SAID.search(text)
+    return hidden(said[1] if said else text)[:_TEXT_CHARACTERS_MAX]
