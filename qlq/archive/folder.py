@@ -12,22 +12,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from qlq.crypto import digest
-from qlq.errors import ArchiveInvalid, ConfigError
-from qlq.qkd.duties import Party, Transcript
+from qlq.errors import ArchiveInvalid, ConfigError, RemoteMisuse
+from qlq.qkd.duties import Transcript
 
 SCHEMA = "qlq.qkd.archive/1"
 MANIFEST = "session.json"
 TRANSCRIPT = "transcript.bin"
 SECRETS = "secrets"
 TRANSCRIPT_VERSION = b"\x01"
-_ENTRY = struct.Struct("<BQ")
-_SENDERS = (Party.ALICE, Party.BOB)
 
 
 def canonical_json(document: Mapping[str, Any]) -> bytes:
@@ -44,27 +41,17 @@ def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def pack_transcript(transcript: Transcript) -> bytes:
     """A version byte, then sender, length and bytes of each message."""
-    parts = [TRANSCRIPT_VERSION]
-    for sender, data in transcript.entries:
-        parts += [_ENTRY.pack(_SENDERS.index(sender), len(data)), data]
-    return b"".join(parts)
+    return TRANSCRIPT_VERSION + transcript.pack()
 
 
 def unpack_transcript(data: bytes) -> Transcript:
     """The transcript in these bytes; raises ArchiveInvalid for anything else."""
     if data[:1] != TRANSCRIPT_VERSION:
         raise ArchiveInvalid(f"{TRANSCRIPT}: unknown version {data[:1].hex() or 'none'}")
-    entries, at = [], 1
-    while at < len(data):
-        if at + _ENTRY.size > len(data):
-            raise ArchiveInvalid(f"{TRANSCRIPT}: cut off at byte {at}")
-        sender, length = _ENTRY.unpack_from(data, at)
-        at += _ENTRY.size
-        if sender >= len(_SENDERS) or length > len(data) - at:
-            raise ArchiveInvalid(f"{TRANSCRIPT}: no message at byte {at}")
-        entries.append((_SENDERS[sender], data[at : at + length]))
-        at += length
-    return Transcript(tuple(entries))
+    try:
+        return Transcript.unpack(data[1:])
+    except RemoteMisuse as error:
+        raise ArchiveInvalid(f"{TRANSCRIPT}: {error}") from error
 
 
 def check_free(folder: Path) -> None:

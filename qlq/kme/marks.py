@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from qlq.crypto import mac
 from qlq.errors import KeysExhausted, require
 
-TAG_KEY_BITS = 256
+TAG_KEY_BITS = 8 * mac.KEY_BYTES
 SKIP_TAGS_MAX = 64
 """Keys that one message may make us give up. The offset arrives before its tag is checked, so
 that without this bound one forged message would spend the whole pool."""

@@ -12,19 +12,14 @@ import struct
 
 from qlq.crypto import mac
 from qlq.errors import AuthenticationFailed, BadTag
-from qlq.qkd.duties import Party, Transcript
+from qlq.qkd.duties import Transcript
 
-TAG_KEY_BITS = 256
-_ENTRY = struct.Struct("<BQ")
-_SENDERS = (Party.ALICE, Party.BOB)
+TAG_KEY_BITS = 8 * mac.KEY_BYTES
 
 
 def framed(transcript: Transcript) -> bytes:
     """Sender, length and bytes of each message, then the length of all that."""
-    parts = []
-    for sender, data in transcript.entries:
-        parts += [_ENTRY.pack(_SENDERS.index(sender), len(data)), data]
-    body = b"".join(parts)
+    body = transcript.pack()
     return body + struct.pack("<Q", len(body))
 
 

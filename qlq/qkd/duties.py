@@ -6,12 +6,14 @@ it and answers with an event. Nothing here crosses the classical channel.
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qlq.errors import require
 from qlq.qkd.messages import Message
 
 
@@ -20,6 +22,10 @@ class Party(StrEnum):
 
     ALICE = "alice"
     BOB = "bob"
+
+
+_ENTRY = struct.Struct("<BQ")
+_SENDERS = (Party.ALICE, Party.BOB)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,3 +102,24 @@ class Transcript:
     def length_bytes(self) -> int:
         """Bytes of all messages together."""
         return sum(len(data) for _, data in self.entries)
+
+    def pack(self) -> bytes:
+        """Sender, length and bytes of each message, in order."""
+        parts = []
+        for sender, data in self.entries:
+            parts += [_ENTRY.pack(_SENDERS.index(sender), len(data)), data]
+        return b"".join(parts)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Transcript:
+        """The transcript that `pack` wrote; raises RemoteMisuse for anything else."""
+        entries, at = [], 0
+        while at < len(data):
+            require(at + _ENTRY.size <= len(data), f"cut off at byte {at}")
+            sender, length = _ENTRY.unpack_from(data, at)
+            at += _ENTRY.size
+            whole = sender < len(_SENDERS) and length <= len(data) - at
+            require(whole, f"no message at byte {at}")
+            entries.append((_SENDERS[sender], data[at : at + length]))
+            at += length
+        return cls(tuple(entries))

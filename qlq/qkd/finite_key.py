@@ -13,8 +13,8 @@ from collections.abc import Callable
 from qlq.numerics.entropy import binary_entropy
 from qlq.numerics.intervals import serfling_deviation
 
-SYMMETRIC = "Tomamichel and Leverrier, Quantum 1, 14 (2017)"
-BIASED = "Tomamichel, Lim, Gisin and Renner, Nat. Commun. 3, 634 (2012)"
+SYMMETRIC_THEOREM = "Tomamichel, Leverrier, Quantum 1, 14 (2017)"
+BIASED_THEOREM = "Tomamichel, Lim, Gisin, Renner, Nat. Commun. 3, 634 (2012)"
 
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 _GOLDEN_STEPS = 90

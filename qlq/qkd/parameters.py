@@ -8,7 +8,7 @@ from enum import StrEnum
 import msgspec
 import numpy as np
 
-from qlq.crypto import digest
+from qlq.crypto import digest, mac
 from qlq.numerics.entropy import binary_entropy
 from qlq.qkd import finite_key
 
@@ -30,7 +30,7 @@ LEAK_SLACK_BITS = 256
 """Allowance for one direction of reconciliation: f <= 1.25 and 256 bits. The published averages
 of Cascade reach f = 1.19 (original) at 10^4 bits; the rest covers the spread of short keys."""
 
-SESSION_TAG_BITS = 512
+SESSION_TAG_BITS = 2 * 8 * mac.KEY_BYTES
 """One-time key that a session consumes: two tags of 256 bits."""
 
 CHSH_ROUNDS_MIN = 300
@@ -41,10 +41,6 @@ EPS_MAX = 0.1
 
 PULSES_MAX = 2_000_000
 """Bound on the pulses of one session: the longest key that is reconciled as one frame."""
-
-
-BIASED_THEOREM = "Tomamichel, Lim, Gisin, Renner, Nat. Commun. 3, 634 (2012)"
-SYMMETRIC_THEOREM = "Tomamichel, Leverrier, Quantum 1, 14 (2017)"
 
 
 class Protocol(StrEnum):
@@ -121,7 +117,7 @@ class Parameters(msgspec.Struct, frozen=True, array_like=True, tag="parameters")
     @property
     def theorem(self) -> str:
         """Name and source of the bound that gives `secret_bits`."""
-        return SYMMETRIC_THEOREM if self.is_symmetric else BIASED_THEOREM
+        return finite_key.SYMMETRIC_THEOREM if self.is_symmetric else finite_key.BIASED_THEOREM
 
     @property
     def is_symmetric(self) -> bool:
