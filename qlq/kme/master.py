@@ -9,6 +9,7 @@ from pathlib import Path
 from qlq.crypto import kdf
 from qlq.errors import ConfigError
 from qlq.kme import private_files
+from qlq.kme.database import FILE as STORE_FILE
 from qlq.kme.database import MASTER_BYTES
 
 KEY_FILE = "master.key"
@@ -41,6 +42,11 @@ def obtain(*, passphrase: str | None, data_folder: Path, settings_folder: Path) 
             "copies the data would have it: set QLQ_PASSPHRASE, or XDG_CONFIG_HOME to another "
             "folder"
         )
+    if not path.exists() and any(data_folder.rglob(STORE_FILE)):
+        raise ConfigError(
+            f"the master key {path} is missing, and stores below {data_folder} may be sealed with "
+            "it: put it back, set QLQ_PASSPHRASE if they were made with one, or move them away"
+        )
     return _from_file(path)
 
 
@@ -68,5 +74,7 @@ def _from_file(path: Path) -> bytes:
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     if len(key) != MASTER_BYTES:
-        raise ConfigError(f"{path} has {len(key)} bytes, a master key has {MASTER_BYTES}")
+        raise ConfigError(
+            f"{path} has {len(key)} bytes, a master key has {MASTER_BYTES}: put the right one back"
+        )
     return key

@@ -10,6 +10,7 @@ import pytest
 
 from qlq.errors import ConfigError
 from qlq.kme import master
+from qlq.kme.store import KeyStore
 
 WORDS, EMPTY = "open sesame", ""
 
@@ -98,3 +99,13 @@ def test_a_changed_salt_file_is_refused(tmp_path: Path, change: dict[str, object
 def test_an_empty_passphrase_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="empty"):
         master.obtain(passphrase=EMPTY, data_folder=tmp_path, settings_folder=tmp_path / "s")
+
+
+def test_a_key_file_that_is_gone_is_not_replaced_beside_stores(tmp_path: Path) -> None:
+    where = {"data_folder": tmp_path / "data", "settings_folder": tmp_path / "settings"}
+    with KeyStore(tmp_path / "data" / "parties" / "bob", master.obtain(passphrase=None, **where)):
+        pass
+    (tmp_path / "settings" / "master.key").unlink()
+    with pytest.raises(ConfigError, match=r"master\.key is missing.*put it back"):
+        master.obtain(passphrase=None, **where)
+    assert not (tmp_path / "settings" / "master.key").exists()
