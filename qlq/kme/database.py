@@ -2,8 +2,8 @@
 
 Every secret is sealed with AES-256-GCM and bound to the row it belongs to; every other value
 that matters is bound to a stamp, which is a seal without content. A changed byte is found when
-the row is read. What is not found is the whole file replaced by an older copy of itself: keep
-such copies away from whoever could put them back.
+the row is read. What is not found is an older copy of the file, or of rows that belong together,
+put back in its place: keep such copies away from whoever could do that.
 """
 
 from __future__ import annotations
