@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from qlq.errors import ConfigError, PeerAborted
+from qlq.errors import ConfigError, LocalMisuse, PeerAborted
 from qlq.network import framing
 
 PIECE_BYTES = 1 << 16
@@ -151,45 +151,60 @@ Accepted = Callable[[Connection], Awaitable[None]]
 class Listener:
     """Takes connections on a loopback address until it is closed."""
 
-    def __init__(self, server: asyncio.Server) -> None:
-        """Wrap a server that is listening."""
-        self._server = server
+    def __init__(self, accepted: Accepted, *, who: str, limit_bytes: int) -> None:
+        """Not listening yet; see `listen`."""
+        self._accepted, self._who, self._limit_bytes = accepted, who, limit_bytes
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
 
     @property
     def address(self) -> Address:
         """Where it listens, with the port that the system chose."""
+        if self._server is None:
+            raise LocalMisuse("nothing is listened on yet")
         host, port = self._server.sockets[0].getsockname()[:2]
         return Address(host, port)
 
-    def close(self) -> None:
-        """Take no more connections."""
-        self._server.close()
+    async def open(self, address: Address) -> None:
+        """Start to listen; raises ConfigError if the address cannot be listened on."""
+        try:
+            self._server = await asyncio.start_server(self._arrived, address.host, address.port)
+        except OSError as error:
+            raise ConfigError(f"cannot listen on {address}: {_reason(error)}") from error
+
+    async def close(self) -> None:
+        """Take no more connections, and end what is still being said on the old ones."""
+        if self._server is not None:
+            self._server.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _arrived(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._tasks) >= CONNECTIONS_MAX:
+            writer.close()
+            return
+        connection = Connection(reader, writer, who=self._who, limit_bytes=self._limit_bytes)
+        task = asyncio.ensure_future(self._serve(connection))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, connection: Connection) -> None:
+        async with connection:
+            await self._accepted(connection)
 
 
 async def listen(address: Address, accepted: Accepted, *, who: str, limit_bytes: int) -> Listener:
-    """Listen, and hand each new connection to `accepted`, which closes it.
+    """Listen, and hand each new connection to `accepted`; it is closed when that returns.
 
     Raises:
         ConfigError: The address cannot be listened on.
     """
-    count = 0
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal count
-        connection = Connection(reader, writer, who=who, limit_bytes=limit_bytes)
-        if count >= CONNECTIONS_MAX:
-            await connection.close()
-            return
-        count += 1
-        try:
-            await accepted(connection)
-        finally:
-            count -= 1
-
-    try:
-        return Listener(await asyncio.start_server(serve, address.host, address.port))
-    except OSError as error:
-        raise ConfigError(f"cannot listen on {address}: {_reason(error)}") from error
+    listener = Listener(accepted, who=who, limit_bytes=limit_bytes)
+    await listener.open(address)
+    return listener
 
 
 async def connect(address: Address, *, who: str, limit_bytes: int, timeout_s: float) -> Connection:

@@ -1,0 +1,372 @@
+"""The link process: it holds the backend, takes each party's inputs, gives each its own outcomes.
+
+    seats empty --Join--> Welcome ... both Inputs --> jobs --> Outcomes to each ... both Ended
+
+One session, then it ends. It hears nothing of the classical channel. It does know every input
+and outcome, as any device does: whoever runs it is the device's operator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlq.backends import driver, patience, registry
+from qlq.backends.port import Backend, DeviceInfo
+from qlq.circuit import Plan
+from qlq.errors import ConfigError, PeerAborted, QLQError, RemoteMisuse
+from qlq.network import transport
+from qlq.network.transport import Address, Connection
+from qlq.node import sessions
+from qlq.node import terminals_messages as wire
+from qlq.node.consent import Consent
+from qlq.node.terminals_messages import Ended, Inputs, Join, Outcomes, Refused, Welcome
+from qlq.provenance import Provenance
+from qlq.qkd import bb84, e91, eve, link, messages
+from qlq.qkd.conversation import LinkUse
+from qlq.qkd.duties import Party
+from qlq.qkd.parameters import Parameters, Protocol
+
+SCHEMA = "qlq.qkd.link/1"
+JOIN_S = 10.0
+"""How long a new connection may take to say who it is."""
+
+T = TypeVar("T")
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOrder:
+    """What `qlq qkd link` was asked for.
+
+    Attributes:
+        listen: Where the parties find it.
+        backend: URI.
+        eve: Attack as text; None for none.
+        consent: What the operator allows to be spent.
+        timeout_s: Seconds that the whole session may take, above 0.
+        peer_timeout_s: Seconds of silence after which a party counts as gone, above 0.
+    """
+
+    listen: Address
+    backend: str
+    eve: str | None = None
+    consent: Consent = field(default_factory=Consent)
+    timeout_s: float = sessions.TIMEOUT_S
+    peer_timeout_s: float = 60.0
+
+
+@dataclass(slots=True)
+class _Session:
+    """What the link works with, and what it gathers."""
+
+    order: LinkOrder
+    backend: Backend
+    attack: eve.InterceptResend | None
+    tell: Tell
+    seats: dict[Party, Connection] = field(default_factory=dict)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    parameters: Parameters | None = None
+    jobs: tuple[Provenance, ...] = ()
+    reasons: dict[Party, str] = field(default_factory=dict)
+    backend_s: float = 0.0
+
+
+def serve(order: LinkOrder, tell: Tell) -> dict[str, Any]:
+    """Serve one session and return the `qlq.qkd.link/1` document; an abort is a result.
+
+    Raises:
+        ConfigError: The address or the attack cannot be used.
+        BackendError: No shots; both parties have been told.
+        BudgetRefused: The operator does not allow what the jobs would cost.
+    """
+    attack = _attack(order.eve)
+    tell(f"opening {order.backend}")
+    backend = registry.open_backend(order.backend)
+    try:
+        info = backend.describe()
+        return asyncio.run(_serve(_Session(order, backend, attack, tell), info))
+    finally:
+        backend.close()
+
+
+def _attack(text: str | None) -> eve.InterceptResend | None:
+    try:
+        return None if text is None else eve.parse(text)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+async def _serve(session: _Session, info: DeviceInfo) -> dict[str, Any]:
+    started = time.perf_counter()
+    order = session.order
+    welcome = wire.encode(_welcome(session.backend, info))
+
+    async def accepted(connection: Connection) -> None:
+        await _seat(session, connection, welcome)
+
+    listener = await transport.listen(
+        order.listen, accepted, who="a party", limit_bytes=wire.FIRST_BYTES_MAX
+    )
+    session.tell(f"listening on {listener.address}")
+    abort = None
+    try:
+        async with asyncio.timeout(order.timeout_s):
+            await session.arrived.wait()
+            await _conduct(session)
+    except TimeoutError:
+        abort = _lost(f"the session has not ended within {order.timeout_s:g} s")
+        await _refuse_all(session, "PeerAborted", abort["detail"])
+    except (PeerAborted, RemoteMisuse) as error:
+        abort = _lost(str(error))
+        await _refuse_all(session, "PeerAborted", str(error))
+    except QLQError as error:
+        await _refuse_all(session, type(error).__name__, str(error))
+        raise
+    finally:
+        session.over.set()
+        await listener.close()
+    return _document(session, abort, wall_s=time.perf_counter() - started)
+
+
+def _lost(detail: str) -> dict[str, str]:
+    return {"reason": PeerAborted.reason, "detail": detail}
+
+
+def _welcome(backend: Backend, info: DeviceInfo) -> Welcome:
+    rates = (info.predicted_qber_bb84, info.predicted_qber_e91)
+    bb84_ppm, e91_ppm = (None if rate is None else round(rate * 1e6) for rate in rates)
+    return Welcome(backend.name, info.name, info.provider, info.kind.value, bb84_ppm, e91_ppm)
+
+
+async def _seat(session: _Session, connection: Connection, welcome: bytes) -> None:
+    """Give a party its seat and keep the connection until the session is over."""
+    try:
+        data = await connection.receive(timeout_s=JOIN_S)
+        party = wire.expect(wire.decode_to_link(data), Join).party
+    except (PeerAborted, RemoteMisuse) as error:
+        session.tell(f"a connection was refused: {error}")
+        await _refuse(connection, type(error).__name__, str(error))
+        return
+    if party in session.seats:
+        taken = f"{party.value} is at this link already: start another link for another session"
+        session.tell(f"a connection was refused: {taken}")
+        await _refuse(connection, "ConfigError", taken)
+        return
+    connection.who = party.value
+    connection.limit(wire.LINK_BYTES_MAX)
+    session.seats[party] = connection
+    session.tell(f"{party.value} is here")
+    with suppress(PeerAborted):  # whoever reads from it next finds out
+        await connection.send(welcome, timeout_s=JOIN_S)
+    if len(session.seats) == len(Party):
+        session.arrived.set()
+    await session.over.wait()
+
+
+async def _refuse(connection: Connection, error: str, detail: str) -> None:
+    with suppress(PeerAborted):
+        await connection.send(wire.encode(Refused(error, detail)), timeout_s=1.0)
+
+
+async def _refuse_all(session: _Session, error: str, detail: str) -> None:
+    for connection in session.seats.values():
+        await _refuse(connection, error, detail)
+
+
+async def _conduct(session: _Session) -> None:
+    """From both parties' inputs to both parties' end; a party that leaves ends it for both."""
+    heard = await _from_both(session, session.order.peer_timeout_s)
+    given: dict[Party, Inputs] = {}
+    for party, message in heard.items():
+        if isinstance(message, Ended):
+            session.reasons[party] = message.reason
+        else:
+            given[party] = wire.expect(message, Inputs)
+    if len(given) == len(Party):
+        await _transmit(session, given)
+    else:
+        await _refuse_all(session, "PeerAborted", "the other party has ended the session")
+
+
+async def _transmit(session: _Session, given: dict[Party, Inputs]) -> None:
+    """Run the jobs, deal the outcomes, and wait until both parties have come to an end."""
+    parameters = given[Party.ALICE].parameters
+    if given[Party.BOB].parameters != parameters:
+        raise RemoteMisuse("the two parties have sent inputs for different parameters")
+    session.parameters = parameters
+    use = LinkUse(*(_unpack(given[party], party) for party in (Party.ALICE, Party.BOB)))
+    seeds = sessions.Seeds.from_system()
+    session.tell(f"{parameters.pulses} pulses on {session.backend.name}")
+    ends = {party: asyncio.ensure_future(_end_of(session, party)) for party in Party}
+    started = time.perf_counter()
+    work = asyncio.ensure_future(_in_thread(lambda: _run_jobs(session, parameters, use, seeds)))
+    try:
+        await asyncio.wait([work, *ends.values()], return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            await _leave_early(session, ends)
+            return
+        delivery = work.result()
+        session.backend_s = time.perf_counter() - started
+        session.jobs = tuple(shots.provenance for shots in delivery.shots)
+        await _deal(session, delivery, order_seed=seeds.order)
+        session.tell("the outcomes are dealt")
+        for party, end in ends.items():
+            session.reasons[party] = await end
+    finally:
+        await _drop(work, *ends.values())
+
+
+async def _leave_early(session: _Session, ends: Mapping[Party, asyncio.Future[str]]) -> None:
+    """A party has ended before there were outcomes: wait a moment for the other one's reason."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1.0):
+            for party, end in ends.items():
+                session.reasons[party] = await end
+    if not session.reasons:
+        raise PeerAborted("a party has left before the outcomes were there")
+
+
+async def _end_of(session: _Session, party: Party) -> str:
+    """The reason with which a party ends; waits for as long as it is there."""
+    data = await session.seats[party].receive(timeout_s=None)
+    return wire.expect(wire.decode_to_link(data), Ended).reason
+
+
+async def _from_both(session: _Session, timeout_s: float) -> dict[Party, wire.ToLink]:
+    """The next message of each party."""
+
+    async def one(party: Party) -> wire.ToLink:
+        return wire.decode_to_link(await session.seats[party].receive(timeout_s=timeout_s))
+
+    waiting = {party: asyncio.ensure_future(one(party)) for party in Party}
+    try:
+        return {party: await task for party, task in zip(waiting, waiting.values(), strict=True)}
+    finally:
+        await _drop(*waiting.values())
+
+
+async def _drop(*tasks: asyncio.Future[Any]) -> None:
+    """End what nobody waits for any more; what it raised has been told already."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _unpack(given: Inputs, party: Party) -> NDArray[np.uint8]:
+    """A party's inputs; raises RemoteMisuse for others than its circuit has."""
+    parameters = given.parameters
+    arrangement = _arrangement(parameters)
+    angles = arrangement.alice_angles if party is Party.ALICE else arrangement.bob_angles
+    return messages.unpack_settings(
+        given.inputs, count=parameters.pulses, settings_count=len(angles)
+    )
+
+
+def _arrangement(parameters: Parameters) -> link.Arrangement:
+    return bb84.arrangement() if parameters.protocol is Protocol.BB84 else e91.arrangement()
+
+
+def _run_jobs(
+    session: _Session, parameters: Parameters, use: LinkUse, seeds: sessions.Seeds
+) -> link.Delivery:
+    """The outcomes of both parties; runs in a thread of its own."""
+    order, backend = session.order, session.backend
+    clock = patience.Clock(order.timeout_s)
+    jobs = sessions.sending(parameters, use, seeds=seeds, attack=session.attack)
+    try:
+        plan = next(jobs)
+        while True:
+            tagged = Plan(plan.program, plan.bindings, plan.shots, tags=(f"qlq-{uuid.uuid4()}",))
+            cost = patience.ask(
+                lambda plan=tagged: backend.estimate(plan),  # type: ignore[misc]
+                clock=clock,
+                what=f"estimate of {backend.name}",
+            )
+            order.consent.allow(cost, what=f"a job on {backend.name}")
+            timeout_s = max(0.001, clock.remaining_s())
+            plan = jobs.send(driver.run(backend, tagged, timeout_s=timeout_s))
+    except StopIteration as stop:
+        delivery: link.Delivery = stop.value
+        return delivery
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    """What `work` returns or raises, from a daemon thread that never keeps the process alive."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if done.cancelled():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(result)  # type: ignore[arg-type]
+
+    def body() -> None:
+        result, error = None, None
+        try:
+            result = work()
+        except BaseException as caught:  # noqa: BLE001 - raised again where it is awaited
+            error = caught
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=body, name="qlq-link-jobs", daemon=True).start()
+    return await done
+
+
+async def _deal(session: _Session, delivery: link.Delivery, *, order_seed: int) -> None:
+    """Each party gets its own outcomes and nothing of the other one's."""
+    jobs = wire.pack_jobs(session.jobs)
+    own = {Party.ALICE: delivery.alice_bits, Party.BOB: delivery.bob_bits}
+    for party, bits in own.items():
+        packed = None if bits is None else messages.pack(bits)
+        message = Outcomes(packed, order_seed, jobs)
+        await session.seats[party].send(
+            wire.encode(message), timeout_s=session.order.peer_timeout_s
+        )
+
+
+def _document(session: _Session, abort: dict[str, str] | None, *, wall_s: float) -> dict[str, Any]:
+    """What the link may tell: jobs and origin, no setting and no outcome."""
+    said = [(party, reason) for party, reason in session.reasons.items() if reason]
+    if abort is None and said:
+        party, reason = said[0]
+        abort = {"reason": reason, "detail": f"{party.value} ended the session: {reason}"}
+    first = session.jobs[0] if session.jobs else None
+    return {
+        "schema": SCHEMA,
+        "backend": session.order.backend,
+        "eve": session.order.eve,
+        "protocol": session.parameters.protocol.value if session.parameters else None,
+        "pulses": session.parameters.pulses if session.parameters else 0,
+        "provenance": None if first is None else _provenance(session.jobs),
+        "aborted": abort,
+        "timing": {"wall_s": wall_s, "backend_s": session.backend_s},
+    }
+
+
+def _provenance(jobs: tuple[Provenance, ...]) -> dict[str, Any]:
+    first = jobs[0]
+    return {
+        "tier": first.tier.value,
+        "claim": first.claim.label,
+        "provider": first.provider,
+        "device": first.device,
+        "kind": first.kind.value,
+        "qubits": list(first.qubits),
+        "job_ids": [job.job_id for job in jobs],
+        "sdk": dict(sorted(first.sdk.items())),
+    }
