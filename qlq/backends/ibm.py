@@ -432,8 +432,9 @@ def _choices(address: Address) -> Choices:
     """The options of a URI; raises ConfigError that names the value."""
     options = address.options
     mode, instance = options.get("mode", "job"), options.get("instance")
-    if mode not in list(Mode):
-        hint = registry.nearest(mode, list(Mode))
+    modes = [one.value for one in Mode]
+    if mode not in modes:
+        hint = registry.nearest(mode, modes)
         raise ConfigError(f"unknown mode {mode!r} in {address.uri!r}; {hint}")
     if instance is not None and instance.lower().startswith("crn"):
         raise ConfigError(
