@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Generator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,49 @@ def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
     for name in ("QLQ_PASSPHRASE", "QLQ_BACKEND", "QLQ_PROFILE"):
         monkeypatch.delenv(name, raising=False)
+
+
+DEVICES = Path(__file__).parent / "devices"
+
+
+@dataclass(frozen=True)
+class Vendor:
+    """The far side of the rented device."""
+
+    folder: Path
+
+    def script(self, **words: list[str]) -> None:
+        """What happens to the nth request of each kind from now on."""
+        (self.folder / "script.json").write_text(json.dumps(words))
+        (self.folder / "calls.log").unlink(missing_ok=True)
+
+    def calls(self, kind: str) -> int:
+        """Requests of a kind since the last script."""
+        log = self.folder / "calls.log"
+        return log.read_text().split("\n").count(kind) if log.exists() else 0
+
+    def jobs(self) -> list[dict]:  # type: ignore[type-arg]
+        """Accepted jobs, oldest first."""
+        return [json.loads(path.read_text()) for path in sorted((self.folder / "jobs").iterdir())]
+
+    def paid(self) -> list[str]:
+        """Ids of accepted jobs that nobody cancelled."""
+        return [job["id"] for job in self.jobs() if not job["cancelled"]]
+
+
+@pytest.fixture
+def vendor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Vendor:
+    """A vendor without jobs; `rented` opens its device, here and in processes of ours."""
+    folder = tmp_path / "vendor"
+    (folder / "jobs").mkdir(parents=True)
+    point = tmp_path / "points" / "rented-0.dist-info"
+    point.mkdir(parents=True)
+    (point / "METADATA").write_text("Metadata-Version: 2.1\nName: rented\nVersion: 0\n")
+    (point / "entry_points.txt").write_text("[qlq.backends]\nrented = rented:scheme\n")
+    for path in (DEVICES, point.parent):
+        monkeypatch.syspath_prepend(str(path))
+    earlier = os.environ.get("PYTHONPATH")
+    paths = [str(DEVICES), str(point.parent), *([earlier] if earlier else [])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    monkeypatch.setenv("RENTED_FOLDER", str(folder))
+    return Vendor(folder)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qlq.cli import backend, config, console, demo, doctor, keys, qkd
+from qlq.cli import backend, config, console, demo, doctor, emulator, job, keys, qkd, terminals
 
 app = typer.Typer(
     name="qlq",
@@ -17,9 +17,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # rich costs 0.2 s of import, which help would pay each time
 )
+terminals.register(qkd.app)
 app.add_typer(qkd.app, name="qkd")
 app.add_typer(backend.app, name="backend")
+app.add_typer(job.app, name="job")
 app.add_typer(keys.app, name="keys")
+app.add_typer(emulator.app, name="emulator")
 app.add_typer(config.app, name="config")
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)

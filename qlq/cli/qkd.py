@@ -10,11 +10,13 @@ import typer
 from qlq.cli import console, settings, terms
 
 if TYPE_CHECKING:
+    from qlq.node.jobs_desk import Resumed
     from qlq.node.orders import Order
 
 app = typer.Typer(help="Key distribution sessions.", no_args_is_help=True)
 
 SCHEMA_RUN = "qlq.qkd.run/1"
+SCHEMA_PROCESS = "qlq.qkd.process/1"
 SCHEMA_VERIFY = "qlq.qkd.verify/1"
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
@@ -187,6 +189,52 @@ _COUNTS = ("sifted_bits", "test_bits", "key_bits")
 def percent(rate: float | None) -> str:
     """A rate for people; a dash where there is none."""
     return "–" if rate is None else f"{rate:.2%}"
+
+
+@app.command()
+def process(
+    *,
+    job: Annotated[str, typer.Option(help="A job that was paid for earlier, as URI:ID.")],
+    archive: Annotated[Path | None, typer.Option(help="Folder for the archive.")] = None,
+    deadline: terms.Deadline = None,
+    home: Annotated[str | None, typer.Option(help="Folder of keys and jobs.")] = None,
+    json: Json = False,
+) -> None:
+    """Finish the session of an earlier job, named by its vendor's id; an abort exits with 3."""
+    console.State.document_schema = SCHEMA_PROCESS if json else None
+    from qlq.node import jobs, jobs_desk, sessions
+
+    found = settings.load(home=home)
+    done = jobs_desk.resume(
+        found,
+        jobs.find(found.home, job).id,
+        deadline_s=sessions.TIMEOUT_S if deadline is None else terms.check_deadline(deadline),
+        archive=archive,
+        tell=console.tell,
+    )
+    show_resumed(done, schema=SCHEMA_PROCESS if json else None)
+
+
+def show_resumed(done: Resumed, *, schema: str | None) -> None:
+    """What a resumed session gave; an abort ends the command with its exit code."""
+    record = done.record
+    if not done.is_new:
+        console.tell(f"job {record.id} was over already: {record.state.value}")
+    if schema is not None:
+        fields = {
+            "id": record.id,
+            "status": record.state.value,
+            "resumed": done.is_new,
+            "key_id": record.key_id,
+            "result": done.document,
+        }
+        console.document(schema, fields)
+    elif done.document is None:
+        console.out().print(f"Key {record.key_id} is in both stores.")
+    else:
+        show(done.document)
+    if done.document is not None and done.document["aborted"]:
+        raise typer.Exit(console.EXIT_ABORTED)
 
 
 @app.command()

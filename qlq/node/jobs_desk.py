@@ -1,0 +1,262 @@
+"""What an operator may ask of recorded jobs: list, show, resume, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from qlq.backends import chain, patience
+from qlq.backends.patience import Clock
+from qlq.backends.port import Backend, Cost, Handle, Status
+from qlq.config import Settings
+from qlq.errors import BackendError, BackendUnavailable, ConfigError, JobFailed
+from qlq.node import consent, jobs, jobs_running, orders, parties
+from qlq.node.jobs import OpenJob, Record, State
+from qlq.node.jobs_running import PaidRun
+from qlq.qkd.duties import Party
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What a resume gave.
+
+    Attributes:
+        record: As it is afterwards.
+        document: The `qlq.qkd.run/1` document; None where an earlier process ended before it
+            could write it down.
+        is_new: Whether this call ended the session; False if it was over already.
+    """
+
+    record: Record
+    document: dict[str, Any] | None
+    is_new: bool
+
+
+def describe_all(home: Path) -> list[dict[str, Any]]:
+    """One line for each job on record, newest first: `qlq job list`. Asks nobody."""
+    return [_line(record) for record in jobs.read_all(home)]
+
+
+def _line(record: Record) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "backend": record.backend,
+        "protocol": record.parameters.protocol.value,
+        "status": record.state.value,
+        "submitted": record.created,
+        "job_ids": [job.job_id for job in record.submissions if job.job_id is not None],
+        "cost": cost_document(record),
+        "key_id": record.key_id if record.state is State.DONE else None,
+    }
+
+
+def cost_document(record: Record) -> dict[str, Any]:
+    """What a session has cost so far; the estimate of a job whose vendor has not said."""
+    costs, is_known = jobs.total(record)
+    whole = Cost(0.0, Decimal(0), "USD", "nothing submitted", None)
+    for cost in costs:
+        whole = consent.add(whole, cost)
+    return {**consent.as_document(whole), "qpu_s": whole.qpu_s, "estimated": not is_known}
+
+
+def describe(settings: Settings, job_id: str, *, deadline_s: float) -> dict[str, Any]:
+    """A job on record in full; the vendor is asked where it stands if it has not ended.
+
+    Raises:
+        ConfigError: There is no such record.
+    """
+    record = jobs.read(settings.home, job_id)
+    live, detail = "", record.detail
+    if not record.state.is_final:
+        try:
+            live = _ask_status(record, Clock(deadline_s))
+        except BackendError as error:
+            detail = str(error)
+    return {
+        **_line(record),
+        "pulses": record.parameters.pulses,
+        "eve": record.eve,
+        "archive": record.archive,
+        "jobs": [
+            {
+                "job_id": job.job_id,
+                "tag": job.tag,
+                "plan_digest": job.plan_digest,
+                "status": job.status.value,
+                "estimate": consent.as_document(job.estimate),
+                "spent": None if job.spent is None else consent.as_document(job.spent),
+            }
+            for job in record.submissions
+        ],
+        "vendor_status": live or None,
+        "detail": detail or None,
+        "result": record.result,
+    }
+
+
+def _ask_status(record: Record, clock: Clock) -> str:
+    """Where the session's latest job stands at the vendor."""
+    job = record.submissions[-1] if record.submissions else None
+    if job is None or job.job_id is None:
+        return ""
+    with chain.opened(record.backend, clock=clock) as backend:
+        handle = Handle(backend.name, job.job_id, job.plan_digest)
+        status = patience.ask(
+            lambda: backend.status(handle), clock=clock, what=f"status of {job.job_id}"
+        )
+        return status.value
+
+
+def resume(
+    settings: Settings,
+    job_id: str,
+    *,
+    deadline_s: float,
+    archive: Path | None,
+    tell: Tell,
+) -> Resumed:
+    """Finish a session whose jobs were submitted earlier; a session that is over stays as it is.
+
+    Args:
+        settings: Home folder and master key.
+        job_id: Of the record.
+        deadline_s: Seconds for everything together.
+        archive: Another folder for the archive; None keeps the one of the order.
+        tell: Is told in words what happens.
+
+    Raises:
+        ConfigError: No such record, another process works on it, or it failed or was cancelled.
+        BackendUnavailable: The backend cannot be asked now; the record stays.
+        JobPending: The shots are still to come.
+        JobFailed: The job ended without shots.
+        KeyStoreDamaged: The record's seeds were changed.
+    """
+    clock = Clock(deadline_s)
+    with jobs.take(settings.home, job_id) as job:
+        record = job.record
+        if record.state in {State.DONE, State.ABORTED}:
+            return Resumed(record, record.result, is_new=False)
+        if record.state.is_final:
+            raise ConfigError(f"job {job_id} is {record.state.value}: {record.detail}")
+        pair = orders.open_stored_pair(settings)
+        try:
+            if record.state is State.KEEPING and _is_kept(job, pair):
+                return Resumed(job.record, None, is_new=False)
+            return _finish(job, settings, pair, clock=clock, archive=archive, tell=tell)
+        finally:
+            pair.close()
+
+
+def _is_kept(job: OpenJob, pair: parties.Pair) -> bool:
+    """Whether the process that ended while it stored the key had done so for both parties.
+
+    Raises:
+        ConfigError: Only one party has it; it will never be given to the other one.
+    """
+    key_id = job.record.key_id
+    stores = pair.stores or {}
+    holders = [
+        party.value
+        for party, store in stores.items()
+        if any(row.description.key_id == key_id for row in store.list())
+    ]
+    if not holders:
+        return False
+    if len(holders) < len(Party):
+        detail = f"its process ended when only {holders[0]} had stored key {key_id}"
+        job.end(State.FAILED, detail=detail)
+        raise ConfigError(f"job {job.record.id} has failed: {detail}; run a new session")
+    job.end(State.DONE)
+    return True
+
+
+def _finish(
+    job: OpenJob,
+    settings: Settings,
+    pair: parties.Pair,
+    *,
+    clock: Clock,
+    archive: Path | None,
+    tell: Tell,
+) -> Resumed:
+    record = job.record
+    seeds = job.seeds(orders.obtain_master(settings))
+    kept = None if record.archive is None else Path(record.archive)
+    tell(f"opening {record.backend}")
+    with chain.opened(record.backend, clock=clock) as backend:
+        if backend.name != record.backend:
+            raise BackendUnavailable(
+                f"{record.backend} opened as {backend.name}: the job is not there"
+            )
+        session = jobs_running.conduct(
+            PaidRun(backend, clock=clock, tell=tell, job=job),
+            record.parameters,
+            backend,
+            pair,
+            seeds=seeds,
+            eve_text=record.eve,
+            archive=archive or kept,
+            attempts=record.attempts,
+            tell=tell,
+        )
+    return Resumed(job.record, session.document, is_new=True)
+
+
+def cancel(settings: Settings, job_id: str, *, deadline_s: float) -> Record:
+    """End a session's jobs at the vendor; what they have cost until then stays spent.
+
+    Another process that waits for them learns of it from the vendor, and closes the record.
+
+    Raises:
+        ConfigError: No such record, or the session is over.
+        BackendUnavailable: The backend cannot be asked now.
+    """
+    record = jobs.read(settings.home, job_id)
+    if record.state.is_final:
+        raise ConfigError(f"job {job_id} is over already: {record.state.value}")
+    clock = Clock(deadline_s)
+    with chain.opened(record.backend, clock=clock) as backend:
+        _cancel_all(record, backend, clock)
+        try:
+            job = jobs.take(settings.home, job_id)
+        except ConfigError:
+            return jobs.read(settings.home, job_id)  # the waiting process closes it
+        with job:
+            return _close(job, backend, clock)
+
+
+def _cancel_all(record: Record, backend: Backend, clock: Clock) -> None:
+    """Cancel every job of the record, those whose id was lost included."""
+    for job in record.submissions:
+        if job.job_id is not None:
+            handles = [Handle(backend.name, job.job_id, job.plan_digest)]
+        else:
+            what = f"search on {backend.name}"
+            handles = patience.ask(partial(backend.find, job.tag), clock=clock, what=what)
+        for handle in handles:
+            _cancel_one(backend, handle, clock)
+
+
+def _cancel_one(backend: Backend, handle: Handle, clock: Clock) -> None:
+    what = f"cancel {handle.job_id}"
+    try:
+        patience.ask(lambda: backend.cancel(handle), clock=clock, what=what)
+    except JobFailed:
+        return  # the vendor does not know it any more
+
+
+def _close(job: OpenJob, backend: Backend, clock: Clock) -> Record:
+    """Write down what the cancelled jobs have cost, and that the session is over."""
+    if job.record.state.is_final:
+        return job.record
+    for index in range(len(job.record.submissions)):
+        spent = jobs_running.ask_spent(backend, job, index, clock=clock)
+        job.change(index, status=Status.CANCELLED, spent=spent)
+    job.end(State.CANCELLED, detail="cancelled by the operator")
+    return job.record

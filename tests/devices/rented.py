@@ -1,0 +1,196 @@
+"""A rented device for tests: a small implementation of the port, with its jobs in a folder.
+
+The folder (RENTED_FOLDER) stands for the vendor's servers, so that several processes share it:
+
+    calls.log     one line for each request that arrived: `submit`, `status`, ...
+    jobs/*.json   accepted jobs, in the order of their acceptance
+    script.json   {"submit": ["drop-after", ...], ...}: what happens to the nth request of a kind
+
+Words of a script: `ok`, `transient` (a 5xx or 429: nothing happened), `drop-before` and
+`drop-after` (the answer is lost, the job was not or was accepted), `unavailable` (withdrawn
+credentials), `silent` (no answer for a minute, nothing happens), `late` (accepted, answered a
+minute later), `reject`, and for `status` the words of `Status`. What the script leaves open is
+`ok`; a list that ends with `...` repeats the word before it.
+
+Shots follow the closed form of BB84's circuit, with an error rate of its own, from a generator
+that is seeded with the job's id: whoever fetches a job gets the same bits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+
+from qlq.backends.port import (
+    Address,
+    AmbiguousSubmit,
+    Backend,
+    Cost,
+    DeviceInfo,
+    Handle,
+    Limits,
+    Listing,
+    Scheme,
+    Status,
+    TransientError,
+)
+from qlq.circuit import Plan
+from qlq.errors import BackendUnavailable, CircuitRejected, JobFailed
+from qlq.provenance import Claim, Kind, Provenance, Tier
+from qlq.shots import Shots
+
+SILENCE_S = 60.0
+PRICE = Decimal("0.00001")
+"""Money for one shot."""
+SECRET = "token-0123456789abcdef"  # noqa: S105 - what must never be shown
+
+
+class Rented:
+    """The port, on a folder."""
+
+    def __init__(self, uri: str, *, price: Decimal | None, qber: float) -> None:
+        self.name = uri
+        self.limits = Limits(1 << 20, 1 << 40, 1 << 20, 5, 0.05)
+        self._price, self._qber = price, qber
+        self._folder = Path(os.environ["RENTED_FOLDER"])
+        (self._folder / "jobs").mkdir(parents=True, exist_ok=True)
+        self._token = SECRET
+
+    def describe(self) -> DeviceInfo:
+        self._arrive("describe")
+        return DeviceInfo(
+            "rented",
+            "tests",
+            Kind.NOISY,
+            5,
+            predicted_qber_bb84=self._qber,
+            predicted_qber_e91=self._qber,
+        )
+
+    def estimate(self, plan: Plan) -> Cost:
+        self._arrive("estimate")
+        amount = None if self._price is None else self._price * plan.executions
+        return Cost(plan.executions / 4000, amount, "USD", "price list of a test", "2026-01-01")
+
+    def submit(self, plan: Plan) -> Handle:
+        word = self._arrive("submit")
+        if word == "reject":
+            raise CircuitRejected("too many rows")
+        if word == "drop-before":
+            raise AmbiguousSubmit("connection reset")
+        handle = self._accept(plan)
+        if word == "drop-after":
+            raise AmbiguousSubmit("connection reset")
+        if word == "late":
+            time.sleep(SILENCE_S)
+        return handle
+
+    def _accept(self, plan: Plan) -> Handle:
+        job_id = str(uuid.uuid4())
+        job = {"id": job_id, "tags": list(plan.tags), "digest": plan.digest, "cancelled": False}
+        count = len(list((self._folder / "jobs").iterdir()))
+        path = self._folder / "jobs" / f"{count:03d}.json"
+        path.write_text(json.dumps(job))
+        return Handle(self.name, job_id, plan.digest)
+
+    def status(self, handle: Handle) -> Status:
+        word = self._arrive("status")
+        job = self._job(handle)
+        if job["cancelled"]:
+            return Status.CANCELLED
+        return Status.DONE if word == "ok" else Status(word)
+
+    def fetch(self, handle: Handle, plan: Plan) -> Shots:
+        if self._arrive("fetch") == "failed":
+            raise JobFailed("qubits lost", job_id=handle.job_id, reason="qubits lost")
+        self._job(handle)
+        rng = np.random.default_rng(uuid.UUID(handle.job_id).int)
+        bit, alice, bob = plan.bindings.T
+        # Bloch vector (0, 0, 1) turned by bit about X, then by alice - bob about Y.
+        p_one = (1.0 - np.cos(bit) * np.cos(alice - bob)) / 2.0
+        bits = rng.random((len(p_one), plan.shots, 1)) < p_one[:, np.newaxis, np.newaxis]
+        bits ^= rng.random(bits.shape) < self._qber
+        origin = Provenance(
+            Tier.SIMULATOR,
+            Claim.SIMULATION,
+            backend=self.name,
+            provider="tests",
+            device="rented",
+            kind=Kind.NOISY,
+            job_id=handle.job_id,
+            program_digest=plan.program.digest,
+            sdk={},
+        )
+        return Shots(bits.astype(np.uint8), origin)
+
+    def cancel(self, handle: Handle) -> None:
+        self._arrive("cancel")
+        path, job = next(pair for pair in self._jobs() if pair[1]["id"] == handle.job_id)
+        path.write_text(json.dumps({**job, "cancelled": True}))
+
+    def find(self, tag: str) -> list[Handle]:
+        self._arrive("find")
+        jobs = [job for _, job in self._jobs() if tag in job["tags"]]
+        return [Handle(self.name, job["id"], job["digest"]) for job in reversed(jobs)]
+
+    def spent(self, handle: Handle) -> Cost:
+        self._arrive("spent")
+        self._job(handle)
+        return Cost(1.5, Decimal("0.25"), "USD", "invoice of a test", "2026-01-02")
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def _jobs(self) -> list[tuple[Path, dict]]:  # type: ignore[type-arg]
+        paths = sorted((self._folder / "jobs").iterdir())
+        return [(path, json.loads(path.read_text())) for path in paths]
+
+    def _job(self, handle: Handle) -> dict:  # type: ignore[type-arg]
+        for _, job in self._jobs():
+            if job["id"] == handle.job_id:
+                return job
+        raise JobFailed("unknown job", job_id=handle.job_id, reason="unknown job")
+
+    def _arrive(self, kind: str) -> str:
+        """Write the request down; its word, or what the word makes of it."""
+        with (self._folder / "calls.log").open("a") as log:
+            log.write(f"{kind}\n")
+        count = (self._folder / "calls.log").read_text().split("\n").count(kind)
+        word = _word(self._folder, kind, count)
+        match word:
+            case "transient":
+                raise TransientError("503 Service Unavailable")
+            case "unavailable":
+                raise BackendUnavailable("the credentials were withdrawn")
+            case "silent":
+                time.sleep(SILENCE_S)
+        return word
+
+
+def _word(folder: Path, kind: str, count: int) -> str:
+    path = folder / "script.json"
+    words = json.loads(path.read_text()).get(kind, []) if path.exists() else []
+    if words and words[-1] == "..." and count >= len(words) - 1:
+        return str(words[-2])
+    return str(words[count - 1]) if count <= len(words) else "ok"
+
+
+def _open(address: Address) -> Backend:
+    if address.rest == "closed":
+        raise BackendUnavailable(f"{address.uri} is offline until Monday")
+    price = None if address.rest == "unpriced" else PRICE
+    return Rented(address.uri, price=price, qber=float(address.options.get("qber", "0.005")))
+
+
+def _none() -> Sequence[Listing]:
+    return ()
+
+
+scheme = Scheme(open=_open, listing=_none, extra="")
