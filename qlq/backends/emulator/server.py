@@ -170,6 +170,8 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # headers and body leave together: apart, Nagle's algorithm waits 40 ms for each answer
+        wbufsize = -1
         timeout = 60.0
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
