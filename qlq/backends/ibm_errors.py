@@ -70,7 +70,9 @@ def translated(what: str, *, doing: Doing, job_id: str = "") -> Iterator[None]:
     try:
         yield
     except (QiskitError, RequestException, ApiException) as error:
-        raise _ours(error, what, doing, job_id) from error
+        ours = _ours(error, what, doing, job_id)
+        _scrub(error)
+        raise ours from error
 
 
 def hidden(text: str) -> str:
@@ -179,18 +181,32 @@ def unknown_job(what: str, job_id: str) -> JobFailed:
     )
 
 
-def _status(error: BaseException) -> int | None:
-    """The HTTP status behind an error, None if there was no answer."""
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and those that led to it, up to one of ours, which belongs to an earlier call."""
     found: BaseException | None = error
     for _ in range(_CHAIN_MAX):
-        if found is None or isinstance(found, QLQError):  # ours: an earlier call's
-            break
-        response = getattr(found, "response", None)
-        for holder in (found, response):
+        if found is None or isinstance(found, QLQError):
+            return
+        yield found
+        found = found.__cause__ or found.__context__
+
+
+def _scrub(error: BaseException) -> None:
+    """Take credentials out of what a traceback shows of the client's errors."""
+    for one in _chain(error):
+        one.args = tuple(hidden(part) if isinstance(part, str) else part for part in one.args)
+        message = getattr(one, "message", None)
+        if isinstance(message, str) and message != hidden(message):
+            one.message = hidden(message)  # type: ignore[attr-defined]
+
+
+def _status(error: BaseException) -> int | None:
+    """The HTTP status behind an error, None if there was no answer."""
+    for one in _chain(error):
+        for holder in (one, getattr(one, "response", None)):
             status = getattr(holder, "status_code", None)
             if isinstance(status, int) and status > 0:
                 return status
-        found = found.__cause__ or found.__context__
     match = _STATUS.search(str(error))
     return int(match[1]) if match else None
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
     from qiskit_aer import AerSimulator
 
-PIECE_EXECUTIONS = 1 << 18
+PIECE_EXECUTIONS = 1 << 16
 """Shots simulated in one call; a cancelled job ends between two calls."""
 
 QUBITS_MAX = 10

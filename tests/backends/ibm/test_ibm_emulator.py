@@ -103,7 +103,7 @@ def test_a_pair_and_a_lone_qubit_keep_their_places_and_correlations(
     service: QiskitRuntimeService,
 ) -> None:
     job = run(service, bell())
-    bits = job.result()[0].data.c.to_bool_array(order="little")
+    bits = job.result(poll_interval=0.1)[0].data.c.to_bool_array(order="little")
     assert bits.shape == (2000, 3)
     assert bits[:, 1].mean() > 0.98
     assert (bits[:, 0] == bits[:, 2]).mean() > 0.96
@@ -123,7 +123,7 @@ def test_parameters_bind_by_name_in_the_clients_order(service: QiskitRuntimeServ
     circuit.measure([4, 96], [0, 1])
     sampler = Sampler(mode=service.backend("ibm_fez"))
     job = sampler.run([(circuit, np.array([[np.pi, 0.0], [0.0, np.pi]]))], shots=500)
-    bits = job.result()[0].data.c.to_bool_array(order="little")
+    bits = job.result(poll_interval=0.1)[0].data.c.to_bool_array(order="little")
     # sx rz(0) sx flips, sx rz(pi) sx does not
     assert np.allclose(bits.mean(axis=1), [[1, 0], [0, 1]], atol=0.05)
 
@@ -135,7 +135,7 @@ def test_a_gate_that_the_device_has_not_fails_the_job_with_ibms_code(
     circuit.h(4)
     circuit.measure(4, 0)
     with pytest.raises(RuntimeJobFailureError, match="1517"):
-        run(service, circuit).result()
+        run(service, circuit).result(poll_interval=0.1)
 
 
 def test_a_twirled_job_is_refused_loudly(service: QiskitRuntimeService) -> None:
@@ -151,11 +151,11 @@ def test_jobs_are_found_by_tag_and_survive_the_client(
     sampler = Sampler(mode=service.backend("ibm_fez"))
     sampler.options.environment.job_tags = ["one-of-a-kind"]
     job = sampler.run([bell()], shots=100)
-    counts = job.result()[0].data.c.get_counts()
+    counts = job.result(poll_interval=0.1)[0].data.c.get_counts()
     again = QiskitRuntimeService()
     (found,) = again.jobs(job_tags=["one-of-a-kind"])
     assert found.job_id() == job.job_id()
-    assert found.result()[0].data.c.get_counts() == counts
+    assert found.result(poll_interval=0.1)[0].data.c.get_counts() == counts
     assert again.jobs(job_tags=["another"]) == []
     assert found.metrics()["usage"]["status"] == "complete"
     again.delete_job(job.job_id())
@@ -167,7 +167,7 @@ def test_cancelled_jobs_end_and_the_next_one_runs(service: QiskitRuntimeService)
     slow = QuantumCircuit(SIZE, 1)
     slow.x(4)
     slow.measure(4, 0)
-    first = Sampler(mode=service.backend("ibm_fez")).run([slow], shots=9_000_000)
+    first = Sampler(mode=service.backend("ibm_fez")).run([slow], shots=4_000_000)
     second = run(service, bell())
     assert second.status() == "QUEUED"
     assert service.backend("ibm_fez").status().pending_jobs == 2
@@ -175,7 +175,7 @@ def test_cancelled_jobs_end_and_the_next_one_runs(service: QiskitRuntimeService)
     assert first.status() == "RUNNING"
     first.cancel()
     third = run(service, bell())
-    assert third.result()[0].data.c.num_shots == 2000
+    assert third.result(poll_interval=0.1)[0].data.c.num_shots == 2000
     found = {job.job_id(): job.status() for job in service.jobs(limit=3)}
     assert found == {
         first.job_id(): "CANCELLED",

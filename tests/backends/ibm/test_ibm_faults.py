@@ -159,27 +159,20 @@ def test_a_silent_answer_to_a_submit_ends_with_the_deadline_and_the_job_is_not_l
     assert scene.submits == 1
 
 
-@pytest.mark.parametrize(
-    ("uri", "words"),
-    [("ibm:ibm_fes", "did you mean 'ibm_fez'"), ("ibm:paris", "no device 'paris'")],
-)
-def test_an_unknown_device_is_unavailable_and_the_nearest_one_is_named(
-    ibm: Any, uri: str, words: str
-) -> None:
+def test_an_unknown_device_is_unavailable_and_the_nearest_one_is_named(ibm: Any) -> None:
     ibm()
-    with pytest.raises(BackendUnavailable, match=words):
-        registry.open_backend(uri)
+    with pytest.raises(BackendUnavailable, match=r"no device 'ibm_fes'.*did you mean 'ibm_fez'"):
+        registry.open_backend("ibm:ibm_fes")
 
 
 @pytest.mark.parametrize(
     "fault",
     [
         answer("POST /identity/token", 401),
-        answer("POST /v3/resources/search", 403),
         answer("GET /experimental/backends/ibm_fez/configuration", 403),
         answer("GET /experimental/backends/ibm_fez/properties", 401),
     ],
-    ids=["token", "search", "configuration", "properties"],
+    ids=["token", "configuration", "properties"],
 )
 def test_an_account_that_is_refused_is_unavailable_when_opened(ibm: Any, fault: Fault) -> None:
     ibm(fault)
