@@ -1,4 +1,4 @@
-"""Amazon Braket's local simulator.
+"""Amazon Braket: its local simulator, and the way to its devices (`braket_aws`).
 
 Rows with equal bindings run as one task. The simulator returns the shots of a program with
 mid-circuit measurements gathered by their outcomes, so every task's shots are shuffled before they
@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qlq.backends import dialects, registry
+from qlq.backends import braket_aws, braket_simulation, dialects, registry
 from qlq.backends.local import LocalBackend, Piece, equal_rows
 from qlq.backends.port import Address, Backend, DeviceInfo, Limits, Listing, Scheme
 from qlq.circuit import Plan
-from qlq.errors import BackendUnavailable, CircuitRejected, ConfigError, InvariantBroken, JobFailed
+from qlq.errors import CircuitRejected, ConfigError, InvariantBroken, JobFailed
 from qlq.provenance import Claim, Kind, Provenance, Tier
 
 SEED_BITS = 128
@@ -104,7 +104,8 @@ class BraketLocalBackend(LocalBackend):
         binding = map(float, plan.bindings[row])
         inputs = dict(zip(plan.program.params, binding, strict=True))
         program = BraketProgram(source=dialects.for_braket(plan.program), inputs=inputs)
-        result = LocalSimulator(self._seeded(generator)).run(program, shots=shots).result()
+        with braket_simulation.alone:
+            result = LocalSimulator(self._seeded(generator)).run(program, shots=shots).result()
         if not result.measurements_copied_from_device:
             raise JobFailed(
                 "the SDK made these bits up from probabilities", job_id="", reason="no shots"
@@ -129,12 +130,9 @@ class BraketLocalBackend(LocalBackend):
 
 
 def _open(address: Address) -> Backend:
-    """`braket:local`; device ARNs need the hardware adapter."""
+    """`braket:local`, or `braket:<arn>` for a device of Amazon Braket."""
     if address.rest.startswith("arn:"):
-        raise BackendUnavailable(
-            f"backend {address.uri!r}: the hardware adapter is not part of this version; "
-            "use braket:local"
-        )
+        return braket_aws.open_device(address)
     if address.rest != "local":
         hint = registry.nearest(address.rest, ["local"])
         raise ConfigError(f"unknown device {address.rest!r} in {address.uri!r}; {hint}")

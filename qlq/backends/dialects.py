@@ -7,9 +7,13 @@ the stretches one by one, which keeps the two parties' rotations apart as the ba
 
 from __future__ import annotations
 
+import re
+
 from qlq.circuit import HEADER, Program, Statement, statements
 
 BRAKET_GATES = {"cx": "cnot", "sdg": "si", "tdg": "ti"}
+
+_QUBIT = re.compile(r"\bq\[(\d+)\]")
 
 
 def for_qiskit(program: Program) -> str:
@@ -21,6 +25,29 @@ def for_braket(program: Program) -> str:
     """The text for Braket's OpenQASM interpreter: no include, Braket's gate names."""
     lines = [HEADER[0], *_declarations(program)]
     return "\n".join([*lines, *map(_braket_statement, statements(program))]) + "\n"
+
+
+def for_braket_on(program: Program, qubits: tuple[int, ...]) -> str:
+    """The same on physical qubits, in the order of the program's: no register, `$4` for `q[0]`.
+
+    Raises:
+        ValueError: The number of qubits is not the program's.
+    """
+    if len(qubits) != program.n_qubits:
+        raise ValueError(f"{program.name} has {program.n_qubits} qubits, not {len(qubits)}")
+    every = "barrier " + ", ".join(f"${qubit}" for qubit in qubits) + ";"
+    inputs = [f"input float[64] {name};" for name in program.params]
+    lines = [HEADER[0], *inputs, f"bit[{program.n_bits}] c;"]
+    for statement in statements(program):
+        text = every if statement.op == "barrier" else _braket_statement(statement)
+        lines.append(_QUBIT.sub(lambda match: f"${qubits[int(match[1])]}", text))
+    return "\n".join(lines) + "\n"
+
+
+def braket_operations(program: Program) -> frozenset[str]:
+    """Braket's names of the operations that a program uses, and `reset` if it uses that."""
+    used = {statement.op for statement in statements(program)} - {"barrier", "measure"}
+    return frozenset(BRAKET_GATES.get(name, name) for name in used)
 
 
 def for_cirq(program: Program) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qlq.backends import braket_simulation
 from qlq.backends.emulator.braket_devices import Device
 from qlq.errors import QLQError
 
@@ -97,9 +98,8 @@ def run(work: Work, *, task_arn: str) -> bytes:
     simulator = _simulator(work.device)
     generator = np.random.default_rng(secrets.randbits(SEED_BITS))
     try:
-        result = simulator.run(
-            work.action, shots=work.shots * (len(work.programs) if work.is_set else 1)
-        )
+        with braket_simulation.alone:
+            result = simulator.run(work.action, shots=work.shots * len(work.programs))
     except (ValueError, TypeError, NotImplementedError, IndexError, KeyError) as error:
         raise Refused(f"the program cannot be run: {error}") from error
     parts = [result]

@@ -1,0 +1,181 @@
+"""What Amazon's client raises, in our words, without credentials.
+
+    throttling, 5xx, lost connection             TransientError; AmbiguousSubmit if a task may exist
+    credentials, access, quota, device           BackendUnavailable
+    ValidationException on submit                CircuitRejected
+    ResourceNotFoundException of a task          JobFailed
+
+A lost submit is ambiguous although sending it again is safe, since it bears the same client token:
+only a look tells whether another backend may be tried.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from qlq.backends.port import AmbiguousSubmit, TransientError
+from qlq.errors import BackendUnavailable, CircuitRejected, JobFailed, QLQError
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+_LOGGERS = ("botocore", "boto3", "braket", "s3transfer", "urllib3")
+_TEXT_CHARACTERS_MAX = 400
+_HIDDEN = "[hidden]"
+_SECRETS = (
+    re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,124}\b"),
+    re.compile(r"(?i:(?<=x-amz-security-token: )|(?<=x-amz-security-token:))[^\s'\",}]+"),
+    re.compile(r"(?i:(?<=x-amz-security-token': b')|(?<=x-amz-security-token': '))[^']+"),
+    re.compile(r"(?<=://)[^\s/@]+@"),
+)
+_THROTTLED = frozenset(
+    {"ThrottlingException", "Throttling", "TooManyRequestsException", "SlowDown", "RequestTimeout"}
+)
+_INVALID = frozenset({"ValidationException", "InvalidParameterValue"})
+_ABSENT = frozenset({"ResourceNotFoundException", "NoSuchKey", "ValidationException"})
+_WAYS_OUT = {
+    "AccessDeniedException": "the account may not do this, check its policies",
+    "AccessDenied": "the account may not read the results, check the bucket's policies",
+    "ServiceQuotaExceededException": "a quota of the account is used up, wait or ask for more",
+    "DeviceOfflineException": "the device is offline, take another one or wait",
+    "DeviceRetiredException": "the device is retired, take another one",
+    "ResourceNotFoundException": "it does not exist there, check the ARN",
+    "NoSuchBucket": "the bucket does not exist, name one with ?bucket=",
+}
+_BAD_CREDENTIALS = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignatureException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationTokenException",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+_SERVER_ERROR = 500
+
+
+class Doing(Enum):
+    """What was asked when an error came; it decides what the error means."""
+
+    OPEN = auto()
+    """Credentials, device, limits: nothing has been submitted."""
+    SUBMIT = auto()
+    """A task may exist although there was no answer."""
+    READ = auto()
+    """May be repeated at will."""
+
+
+@contextmanager
+def translated(what: str, *, doing: Doing, job_id: str = "") -> Iterator[None]:
+    """Run a block of calls of Amazon's client; its errors leave as ours, chained to the original.
+
+    Args:
+        what: What was asked and of whom, for messages.
+        doing: What an error means.
+        job_id: The job that was asked about, empty if none was.
+
+    Raises:
+        TransientError, AmbiguousSubmit, BackendUnavailable, CircuitRejected, JobFailed: See the
+            module.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        raise _of_answer(error, what, doing, job_id) from error
+    except BotoCoreError as error:
+        raise _of_client(error, what, doing) from error
+
+
+def unknown_job(what: str, job_id: str) -> JobFailed:
+    """The error for a job that the service does not know."""
+    return JobFailed(
+        f"{what} is not known to the service: check the account, the region and the id",
+        job_id=job_id,
+        reason="unknown job",
+    )
+
+
+def hidden(text: str) -> str:
+    """A text without access keys, session tokens and passwords in URLs."""
+    return _FILTER.hidden(text)
+
+
+def keep_secret(values: Iterable[str | None]) -> None:
+    """Never show these values, and let the client's own loggers pass through `hidden`."""
+    _FILTER.known.update(value for value in values if value)
+    for name in list(logging.root.manager.loggerDict):
+        if name.split(".")[0] in _LOGGERS:
+            logger = logging.getLogger(name)
+            if _FILTER not in logger.filters:
+                logger.addFilter(_FILTER)
+
+
+class _SecretFilter(logging.Filter):
+    """Hides credentials in what Amazon's client logs; one for the process, as loggers are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known: set[str] = set()
+
+    def hidden(self, text: str) -> str:
+        for secret in sorted(self.known, key=len, reverse=True):
+            text = text.replace(secret, _HIDDEN)
+        for pattern in _SECRETS:
+            text = pattern.sub(_HIDDEN, text)
+        return text
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = self.hidden(record.getMessage()), None
+        return True
+
+
+_FILTER = _SecretFilter()
+
+
+def _of_answer(error: ClientError, what: str, doing: Doing, job_id: str) -> QLQError:
+    """The error of ours for an answer that is an error."""
+    code = str(error.response.get("Error", {}).get("Code", "unknown"))
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    text = f"{what}: {code}: {_said(error.response.get('Error', {}).get('Message', ''))}"
+    if code in _THROTTLED or status >= _SERVER_ERROR:
+        return TransientError(text)
+    if doing is Doing.SUBMIT and code in _INVALID:
+        return CircuitRejected(text)
+    if job_id and code in _ABSENT:
+        return unknown_job(what, job_id)
+    if code in _BAD_CREDENTIALS:
+        return BackendUnavailable(f"{text} (renew the AWS credentials, as with aws configure)")
+    return BackendUnavailable(f"{text} ({_WAYS_OUT.get(code, 'take another backend')})")
+
+
+def _of_client(error: Exception, what: str, doing: Doing) -> QLQError:
+    """The error of ours where there was no answer."""
+    from botocore import exceptions
+
+    text = f"{what}: {_said(str(error))}"
+    if isinstance(error, exceptions.ParamValidationError):
+        return CircuitRejected(text) if doing is Doing.SUBMIT else BackendUnavailable(text)
+    if isinstance(error, exceptions.ConnectionError):  # not reached: nothing was asked
+        return TransientError(text)
+    if isinstance(error, exceptions.HTTPClientError | exceptions.IncompleteReadError):
+        return AmbiguousSubmit(text) if doing is Doing.SUBMIT else TransientError(text)
+    return BackendUnavailable(
+        f"{text} (no usable AWS settings: set credentials and region, for example with "
+        "aws configure, or AWS_PROFILE)"
+    )
+
+
+def _said(text: object) -> str:
+    """A vendor's message in one line, without credentials."""
+    return hidden(" ".join(str(text).split()))[:_TEXT_CHARACTERS_MAX]

@@ -1,0 +1,235 @@
+"""A Braket device as one account reaches it: the client's session, and the service's own limits.
+
+The client finds credentials, region and endpoints by itself, in its environment or its files; none
+of them is kept here. A device is asked in its own region. Calls end: the client gives up on an
+answer after a minute.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+from qlq.backends import braket_errors
+from qlq.backends.braket_errors import Doing
+from qlq.errors import BackendUnavailable
+
+if TYPE_CHECKING:
+    from braket.aws import AwsDevice, AwsSession
+
+CONNECT_S = 10
+READ_S = 60
+TRIES = 4
+DEFAULT_REGION = "us-east-1"
+"""For simulators, which have no region of their own, where the account names none."""
+
+JOB_TAG = "qlq"
+PLAN_TAG = "qlq-plan"
+TASK_TAG = "qlq-task"
+QUBITS_TAG = "qlq-qubits"
+"""Tags of our tasks: the plan's own, its digest, `place/of` in the job, the physical qubits."""
+
+SEARCH_PAGES_MAX = 100
+_PAGE = 100
+_VENDOR_API = re.compile(r"https://braket(-fips)?\.[a-z0-9-]+\.(amazonaws\.com|api\.aws)")
+_VENDOR_BUCKET = re.compile(r"https://s3[a-z0-9.-]*\.amazonaws\.com")
+
+
+@dataclass(frozen=True, slots=True)
+class SpendingLimit:
+    """A limit that the account has set on a device, kept by the service.
+
+    Attributes:
+        limit: Dollars in its period.
+        spent: Dollars so far.
+        queued: Dollars of tasks that wait.
+    """
+
+    limit: Decimal
+    spent: Decimal
+    queued: Decimal
+
+    @property
+    def left(self) -> Decimal:
+        """Dollars that may still be spent."""
+        return self.limit - self.spent - self.queued
+
+    def __str__(self) -> str:
+        """For people."""
+        return (
+            f"spending limit {self.limit} USD: {self.spent} spent, {self.queued} queued, "
+            f"{self.left} left"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One device through one account.
+
+    Attributes:
+        session: The client's session in the device's region.
+        device: The client's object of the device.
+        is_vendors: Whether both the service and the bucket are Amazon's own endpoints.
+        document: The device's capabilities, as the service sent them.
+    """
+
+    session: AwsSession = field(repr=False)
+    device: AwsDevice
+    is_vendors: bool
+    document: Mapping[str, Any] = field(repr=False)
+
+
+def open_account(arn: str) -> Account:
+    """The device with this ARN; credentials come from wherever the client finds them.
+
+    Raises:
+        BackendUnavailable: No usable credentials, no access, or no such device.
+        TransientError: The service cannot be reached now.
+    """
+    from braket.aws import AwsDevice, AwsSession
+
+    with braket_errors.translated(f"device {arn}", doing=Doing.OPEN):
+        boto_session, config = _boto_session(arn.split(":")[3])
+        _require_credentials(boto_session)
+        session = AwsSession(boto_session=boto_session, config=config)
+        session.braket_client.meta.events.register(
+            "provide-client-params.braket.CreateQuantumTask", _named
+        )
+        bucket_url = str(session.s3_client.meta.endpoint_url)
+        _hide(boto_session)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # capabilities of an unknown schema
+                device = AwsDevice(arn, aws_session=session)
+        except ValueError as error:  # what the client makes of ResourceNotFoundException
+            raise BackendUnavailable(
+                f"device {arn} does not exist, or not for this account: check the ARN"
+            ) from error
+        except UserWarning as error:
+            raise BackendUnavailable(
+                f"device {arn} describes itself in a way that this version of "
+                "amazon-braket-schemas does not know: update it"
+            ) from error
+    is_vendors = bool(
+        _VENDOR_API.fullmatch(str(session.braket_client.meta.endpoint_url))
+        and _VENDOR_BUCKET.fullmatch(bucket_url)
+    )
+    return Account(session, device, is_vendors, _document(device))
+
+
+def spending_limit(session: AwsSession, arn: str) -> SpendingLimit | None:
+    """The tightest limit that the account has set on a device; None if there is none.
+
+    Clients and services that know no limits have none, and an account that may not see its limits
+    is refused by the service itself when they are used up.
+    """
+    search = getattr(session.braket_client, "search_spending_limits", None)
+    if search is None:
+        return None
+    filters = [{"name": "deviceArn", "operator": "EQUAL", "values": [arn]}]
+    try:
+        with braket_errors.translated(f"spending limits of {arn}", doing=Doing.READ):
+            answer = search(filters=filters)
+    except BackendUnavailable:  # an account need not be allowed to see them
+        return None
+    try:
+        limits = [
+            SpendingLimit(
+                limit=Decimal(one["spendingLimit"]),
+                spent=Decimal(one["totalSpend"]),
+                queued=Decimal(one["queuedSpend"]),
+            )
+            for one in answer.get("spendingLimits", [])
+            if one["deviceArn"] == arn
+        ]
+    except (InvalidOperation, KeyError) as error:
+        raise BackendUnavailable(f"the spending limits of {arn} cannot be read") from error
+    return min(limits, key=lambda limit: limit.left, default=None)
+
+
+def tasks_with(session: AwsSession, arn: str, tag: str) -> list[dict[str, Any]]:
+    """Summaries of a device's tasks that carry a tag of a plan, oldest first.
+
+    The service's search knows no filter for tags, so all tasks of the device are looked through,
+    at most 10,000.
+    """
+    found: list[dict[str, Any]] = []
+    more: dict[str, str] = {}
+    filters = [{"name": "deviceArn", "operator": "EQUAL", "values": [arn]}]
+    with braket_errors.translated(f"tasks of {arn}", doing=Doing.READ):
+        for _ in range(SEARCH_PAGES_MAX):
+            page = session.braket_client.search_quantum_tasks(
+                filters=filters, maxResults=_PAGE, **more
+            )
+            found += [task for task in page["quantumTasks"] if tag in _plan_tags(task)]
+            if "nextToken" not in page:
+                break
+            more = {"nextToken": page["nextToken"]}
+    return sorted(found, key=lambda task: str(task["createdAt"]))
+
+
+def tags_of(plan_tags: tuple[str, ...], more: Mapping[str, str]) -> dict[str, str]:
+    """The tags of a task: the plan's, each under a name of its own, and ours."""
+    own = {f"{JOB_TAG}-{i}" if i else JOB_TAG: tag for i, tag in enumerate(plan_tags)}
+    return {**own, **more}
+
+
+def _plan_tags(task: Mapping[str, Any]) -> list[str]:
+    ours = {PLAN_TAG, TASK_TAG, QUBITS_TAG}
+    tags = (task.get("tags") or {}).items()
+    return [value for name, value in tags if name.startswith(JOB_TAG) and name not in ours]
+
+
+def _named(params: dict[str, Any], **_: object) -> dict[str, Any]:
+    """A create with a client token that names the task: the same one whenever it is sent again.
+
+    Source: the client makes up a random token only where there is none.
+    """
+    tags = params.get("tags") or {}
+    if JOB_TAG not in tags:
+        return params
+    words = [params["deviceArn"], *(f"{name}={tags[name]}" for name in sorted(tags))]
+    token = hashlib.sha256("\n".join(words).encode()).hexdigest()
+    return {**params, "clientToken": token}
+
+
+def _boto_session(region: str) -> tuple[Any, Any]:
+    """The client's session in a region, with deadlines and retries for all of its clients."""
+    import boto3
+    import botocore.session
+    from botocore.config import Config
+
+    config = Config(
+        connect_timeout=CONNECT_S,
+        read_timeout=READ_S,
+        retries={"mode": "standard", "total_max_attempts": TRIES},
+    )
+    core = botocore.session.get_session()
+    core.set_default_client_config(config)
+    region = region or core.get_config_variable("region") or DEFAULT_REGION
+    return boto3.Session(botocore_session=core, region_name=region), config
+
+
+def _require_credentials(boto_session: Any) -> None:
+    from botocore.exceptions import NoCredentialsError
+
+    if boto_session.get_credentials() is None:
+        raise NoCredentialsError
+
+
+def _hide(boto_session: Any) -> None:
+    """Keep the credentials out of messages and logs; none is kept anywhere else."""
+    frozen = boto_session.get_credentials().get_frozen_credentials()
+    braket_errors.keep_secret((frozen.access_key, frozen.secret_key, frozen.token))
+
+
+def _document(device: AwsDevice) -> Mapping[str, Any]:
+    """The device's capabilities as plain values."""
+    document: dict[str, Any] = json.loads(device.properties.json())
+    return document
