@@ -85,6 +85,8 @@ def load(
     Raises:
         ConfigError: The file cannot be read, has an unknown key, or lacks the profile.
     """
+    if empty := [name for name, value in flags.items() if value == ""]:
+        raise ConfigError(f"--{empty[0]} is empty: give it a value, or leave it out")
     user = Path(environ.get("HOME") or "/")
     settings_folder = Path(environ.get("XDG_CONFIG_HOME") or user / ".config") / _FOLDER
     from_file, from_profile = _read(

@@ -60,9 +60,16 @@ def finish(error: BaseException) -> int:
 
     if isinstance(error, typer.Exit):
         return int(error.exit_code)
-    if isinstance(error, typer.Abort):  # typer's form of Ctrl-C
-        return console.report(error.__cause__ or KeyboardInterrupt())
+    if isinstance(error, typer.Abort):
+        return console.EXIT_INTERRUPTED
     if isinstance(error, exceptions.ClickException):
-        error.show(file=sys.stderr)
+        if isinstance(error, exceptions.NoArgsIsHelpError):
+            error.show(file=sys.stderr)
+            return console.EXIT_USAGE
+        context = getattr(error, "ctx", None)
+        way_out = (
+            "" if context is None else f"; '{context.command_path} --help' shows what it takes"
+        )
+        sys.stderr.write(f"error: {error.format_message()}{way_out}\n")
         return console.EXIT_USAGE
     return console.report(error)

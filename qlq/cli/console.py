@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ def exit_code(error: BaseException) -> int:
         ((errors.KeysExhausted, errors.EntropyRefused), EXIT_EXHAUSTED),
         ((errors.KeyStoreDamaged, errors.ArchiveInvalid, errors.CryptoError), EXIT_INTEGRITY),
         (errors.KeyStoreError, EXIT_USAGE),
+        (OSError, EXIT_USAGE),  # a full disk, a folder that has gone
     )
     for kinds, code in table:
         if isinstance(error, kinds):
@@ -87,6 +90,19 @@ def schema_of(group: typer.Typer, arguments: list[str]) -> str:
     return f"qlq.{'.'.join(path) or 'error'}/1"
 
 
+def name_value(error: BaseException, arguments: list[str]) -> None:
+    """Add the value to the message about an option that typer cannot convert."""
+    names = getattr(getattr(error, "param", None), "opts", None) or ()
+    for index, word in enumerate(arguments):
+        name, equals, value = word.partition("=")
+        if name in names and (equals or index + 1 < len(arguments)):
+            value = value if equals else arguments[index + 1]
+            message = str(getattr(error, "message", ""))
+            if repr(value) not in message:
+                error.message = f"{value!r}: {message}"  # type: ignore[attr-defined]
+            return
+
+
 def document_usage(error: BaseException) -> None:
     """Print the document of a command line that typer itself refuses, if one is wanted."""
     from typer.exceptions import TyperException
@@ -94,6 +110,17 @@ def document_usage(error: BaseException) -> None:
     if State.document_schema is not None and isinstance(error, TyperException):
         fields = {"error": {"kind": "UsageError", "message": error.format_message()}}
         document(State.document_schema, fields)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Around work that Ctrl-C leaves behind: says how it goes on, which typer would swallow."""
+    import typer
+
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise typer.Exit(report(error)) from error
 
 
 def report(error: BaseException) -> int:

@@ -184,7 +184,10 @@ class SealedDatabase:
                 db.execute(f"PRAGMA user_version = {VERSION}")
                 return
             if version != VERSION:
-                raise self.damaged(f"version {version} is unknown")
+                raise KeyStoreDamaged(
+                    f"{self._path} has version {version}, this QLQ knows {VERSION}: use the QLQ "
+                    "that made it, restore a copy, or move it away and establish new keys"
+                )
             found: dict[str, Any] = dict(db.execute("SELECT name, value FROM master"))
         known = found.get("check")
         if not isinstance(known, bytes) or digest.sha256(known) != found.get("digest"):

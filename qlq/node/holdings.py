@@ -23,6 +23,8 @@ def describe_keys(settings: Settings, party: str) -> list[dict[str, Any]]:
     """
     if party not in set(Party):
         raise ConfigError(f"unknown party {party!r}; known: {', '.join(Party)}")
+    if settings.home.exists() and not settings.home.is_dir():
+        raise ConfigError(f"the home {settings.home} is no folder: name another one with --home")
     folder = party_folder(settings.home, Party(party))
     if not (folder / FILE).exists():
         return []
