@@ -20,7 +20,6 @@ GROUP = "qlq.backends"
 _URI_CHARACTERS_MAX = 512
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _QUBITS = re.compile(r"\d{1,6}(,\d{1,6})*")
-_HARDWARE_SCHEMES = frozenset({"ibm"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +152,6 @@ def _scheme(address: Address) -> Scheme:
     points = {point.name: point for point in entry_points(group=GROUP)}
     if point := points.get(address.scheme):
         return _load(point)
-    if address.scheme in _HARDWARE_SCHEMES:
-        raise BackendUnavailable(
-            f"backend {address.uri!r}: the hardware adapter {address.scheme!r} is not part of "
-            "this version; use a simulator with a device's noise, for example aer:fez"
-        )
     if address.scheme == "classical":
         raise ConfigError("'classical' is no quantum backend and cannot make shots")
     if not points:
