@@ -150,6 +150,7 @@ class IBMBackend:
         for qubit in choices.qubits or ():
             self._calibration.check_qubit(qubit)
         self._limits = Limits(qubits_max=len(self._calibration.qubits), **_LIMITS)  # type: ignore[arg-type]
+        self._sdk = {package: version(package) for package in ("qiskit", "qiskit-ibm-runtime")}
         self._compiler = ibm_sampling.Compiler(self._calibration)
         self._jobs: dict[str, RuntimeJobV2] = {}
         self._placements: dict[str, _Placement] = {}
@@ -393,7 +394,7 @@ class IBMBackend:
             kind=self._kind,
             job_id=handle.job_id,
             program_digest=plan.program.digest,
-            sdk={package: version(package) for package in ("qiskit", "qiskit-ibm-runtime")},
+            sdk=self._sdk,
             qubits=placement.qubits,
             calibration=placement.calibration,
             entropy_cap_bits=None if self._is_qpu else FOREIGN_SEED_BITS,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+import warnings
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +18,12 @@ if TYPE_CHECKING:
     from qiskit_ibm_runtime import QiskitRuntimeService
 
 LEAST_BUSY = "least_busy"
+ALLOWANCE_S = 60.0
+"""How long an account that had QPU time left counts as having some."""
 VENDOR_URL = "https://cloud.ibm.com"
 """The only address from which the client derives IBM's own endpoints."""
+
+_NO_TIME_LEFT = r"(This instance has met its usage limit|There is currently no more time available)"
 
 
 class Account:
@@ -32,6 +39,7 @@ class Account:
         active = service.active_account() or {}
         self.is_vendors = str(active.get("url", "")).rstrip("/") == VENDOR_URL
         """Whether the endpoint is IBM's own; anything else may be a simulator."""
+        self._allowed_s = -math.inf
 
     def device(self, name: str) -> Any:
         """The client's object of a device, or of the one with the shortest queue.
@@ -55,9 +63,12 @@ class Account:
     def require_allowance(self) -> None:
         """Raise BackendUnavailable if the instance has no QPU time left.
 
-        The client only warns, with the instance's resource name in its warning, and the job would
-        wait until time is made available.
+        The client only warns, and the job would wait until time is made available. An answer holds
+        for a minute: it costs a request.
         """
+        now_s = time.monotonic()
+        if now_s - self._allowed_s < ALLOWANCE_S:
+            return
         usage = self.service.usage()
         if usage.get("usage_limit_reached"):
             left = usage.get("usage_remaining_seconds", 0)
@@ -65,6 +76,7 @@ class Account:
                 f"this instance's plan has no QPU time left ({left} s): a job would wait until "
                 "there is some; choose another instance or backend"
             )
+        self._allowed_s = now_s
 
     def cost(self, qpu_s: float) -> Cost:
         """What seconds of QPU time cost on this instance's plan.
@@ -102,6 +114,8 @@ def open_account(instance: str | None) -> Account:
     from qiskit_ibm_runtime import QiskitRuntimeService
 
     ibm_errors.keep_secret(None)
+    # `require_allowance` says it without the resource name that this warning holds
+    warnings.filterwarnings("ignore", message=_NO_TIME_LEFT, category=UserWarning)
     with ibm_errors.translated("IBM Quantum account", doing=Doing.OPEN):
         service = QiskitRuntimeService(instance=instance)
         ibm_errors.keep_secret((service.active_account() or {}).get("token"))
