@@ -49,7 +49,7 @@ def show(
     console.State.document_schema = SCHEMA_SHOW if json else None
     from qlq.node import planning
 
-    info = planning.describe(uri, deadline_s=terms.check_deadline(deadline))
+    info = planning.describe(uri, deadline_s=terms.time_left(deadline))
     fields: dict[str, Any] = {
         "uri": uri,
         "provider": info.provider,
@@ -106,7 +106,7 @@ def estimate(
         eps_sec=eps_sec,
         eps_cor=eps_cor,
         consent=terms.consent(max_cost=max_cost, max_qpu_seconds=max_qpu_seconds, yes=yes),
-        deadline_s=deadline,
+        deadline_s=terms.time_left(deadline),
     )
     if pilot is None:
         fields = planning.estimate(order)

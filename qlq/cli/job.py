@@ -68,9 +68,7 @@ def show(
     console.State.document_schema = SCHEMA_SHOW if json else None
     from qlq.node import jobs_desk
 
-    fields = jobs_desk.describe(
-        settings.load(home=home), job, deadline_s=terms.check_deadline(deadline)
-    )
+    fields = jobs_desk.describe(settings.load(home=home), job, deadline_s=terms.time_left(deadline))
     if json:
         console.document(SCHEMA_SHOW, fields)
         return
@@ -98,13 +96,14 @@ def resume(
     console.State.document_schema = SCHEMA_RESUME if json else None
     from qlq.node import jobs_desk, sessions
 
-    done = jobs_desk.resume(
-        settings.load(home=home),
-        job,
-        deadline_s=sessions.TIMEOUT_S if deadline is None else terms.check_deadline(deadline),
-        archive=archive,
-        tell=console.tell,
-    )
+    with console.interruptible():
+        done = jobs_desk.resume(
+            settings.load(home=home),
+            job,
+            deadline_s=terms.time_left(deadline, default_s=sessions.TIMEOUT_S),
+            archive=archive,
+            tell=console.tell,
+        )
     qkd.show_resumed(done, schema=SCHEMA_RESUME if json else None)
 
 
@@ -116,9 +115,7 @@ def cancel(
     console.State.document_schema = SCHEMA_CANCEL if json else None
     from qlq.node import jobs_desk
 
-    record = jobs_desk.cancel(
-        settings.load(home=home), job, deadline_s=terms.check_deadline(deadline)
-    )
+    record = jobs_desk.cancel(settings.load(home=home), job, deadline_s=terms.time_left(deadline))
     cost = jobs_desk.cost_document(record)
     if json:
         fields = {"id": job, "status": record.state.value, "cost": cost}

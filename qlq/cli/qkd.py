@@ -88,12 +88,14 @@ def run(
         then=tuple(backend[1:]) if backend else (),
         fallback=Fallback.FORBIDDEN if strict else Fallback.ALLOWED,
         consent=terms.consent(max_cost=max_cost, max_qpu_seconds=max_qpu_seconds, yes=yes),
-        deadline_s=deadline,
+        deadline_s=None if deadline is None else terms.time_left(deadline, default_s=deadline),
     )
     if dry_run:
         _show_plan(order, as_json=json)
         return
-    _finish(orders.fulfil(order, found, console.tell).document, as_json=json)
+    with console.interruptible():
+        session = orders.fulfil(order, found, console.tell)
+    _finish(session.document, as_json=json)
 
 
 def _finish(document: dict[str, Any], *, as_json: bool) -> None:
@@ -155,7 +157,17 @@ def worth_line(document: dict[str, Any]) -> str:
 def _rows(document: dict[str, Any]) -> list[tuple[str, str]]:
     """Names and values of the table."""
     provenance, leak = document["provenance"], document["reconciliation"]
+    if leak is None:
+        return [
+            *_attempt_rows(document),
+            ("made by", f"{provenance['device']}; no quantum device had a part in it"),
+            ("claim", provenance["claim"]),
+            ("secret bits", str(document["secret_bits"])),
+            ("key id", document["key_id"] or "none stored"),
+            ("time", f"{document['timing']['wall_s']:.2f} s"),
+        ]
     rows = [
+        *_attempt_rows(document),
         ("device", f"{provenance['device']} ({provenance['kind']}), qubits {provenance['qubits']}"),
         ("pulses", f"{document['pulses']}, key basis {document['basis_bias']:.0%}"),
         ("sifted / test / key bits", " / ".join(str(document[n]) for n in _COUNTS)),
@@ -171,16 +183,41 @@ def _rows(document: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("no-signalling p", "too few rounds" if p is None else f"{p:.3f}"))
         if chsh["exceeds_tsirelson"]:
             rows.append(("warning", "S exceeds Tsirelson's bound: mitigated or signalling data"))
-    efficiency = "no errors" if leak["efficiency"] is None else f"f = {leak['efficiency']:.3f}"
     rows += [
-        ("leakage", f"{leak['leak_ec_bits']} of {leak['leak_max_bits']} bits, {efficiency}"),
+        ("leakage", _leakage(leak)),
         ("theorem", document["finite_key"]["theorem"]),
         ("epsilon total", f"{document['finite_key']['eps_total']:.2e}"),
-        ("secret / net bits", f"{document['secret_bits']} / {document['net_bits']}"),
+        ("secret bits", _secret(document)),
         ("key id", document["key_id"] or "none stored"),
         ("time", f"{document['timing']['wall_s']:.2f} s"),
     ]
     return rows
+
+
+def _attempt_rows(document: dict[str, Any]) -> list[tuple[str, str]]:
+    """The backends that were tried before, and why they were left."""
+    return [
+        (f"tried {tried['backend']}", f"{tried['error']}: {tried['detail']}")
+        for tried in document["provenance"]["attempts"]
+    ]
+
+
+def _leakage(leak: dict[str, Any]) -> str:
+    """What reconciliation revealed, or that it was not reached."""
+    if not leak["messages"]:
+        return f"reconciliation not reached (limit {leak['leak_max_bits']} bits)"
+    f = leak["efficiency"]
+    efficiency = "no errors" if f is None else f"f = {f:.3f}"
+    return f"{leak['leak_ec_bits']} of {leak['leak_max_bits']} bits, {efficiency}"
+
+
+def _secret(document: dict[str, Any]) -> str:
+    """Where the secret bits go: tags, the pool of tag keys, the stored key."""
+    secret, net = document["secret_bits"], document["net_bits"]
+    kept = document["authentication"]["key_bits_reserved"]
+    if not secret:
+        return "0"
+    return f"{secret}, net {net} after the tags; {secret - kept} stored, {kept} to the pool"
 
 
 _COUNTS = ("sifted_bits", "test_bits", "key_bits")
@@ -205,13 +242,14 @@ def process(
     from qlq.node import jobs, jobs_desk, sessions
 
     found = settings.load(home=home)
-    done = jobs_desk.resume(
-        found,
-        jobs.find(found.home, job).id,
-        deadline_s=sessions.TIMEOUT_S if deadline is None else terms.check_deadline(deadline),
-        archive=archive,
-        tell=console.tell,
-    )
+    with console.interruptible():
+        done = jobs_desk.resume(
+            found,
+            jobs.find(found.home, job).id,
+            deadline_s=terms.time_left(deadline, default_s=sessions.TIMEOUT_S),
+            archive=archive,
+            tell=console.tell,
+        )
     show_resumed(done, schema=SCHEMA_PROCESS if json else None)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +12,12 @@ import typer
 
 if TYPE_CHECKING:
     from qlq.node.consent import Consent
+
+COMMAND_S = 600.0
+"""Time for a question to a vendor where no deadline is given."""
+SHORTEST_S = 0.001
+_STARTED_S = time.monotonic()
+"""The moment this module was loaded: before any heavy import."""
 
 MaxCost = Annotated[
     str | None, typer.Option("--max-cost", help="Most money to spend, in the price's currency.")
@@ -50,15 +58,17 @@ def _ask(question: str) -> bool:
     return typer.confirm(question, err=True)
 
 
-def check_deadline(deadline: float | None) -> float:
-    """The seconds a command may take; raises ConfigError for a deadline that is none."""
-    from math import inf
+def time_left(deadline: float | None, *, default_s: float = COMMAND_S) -> float:
+    """Seconds until a command must end; a given deadline counts from the start of the process.
 
+    Raises:
+        ConfigError: It is not above 0.
+    """
     from qlq.errors import ConfigError
-    from qlq.node.planning import COMMAND_S
 
     if deadline is None:
-        return COMMAND_S
-    if not 0 < deadline < inf:
+        return default_s
+    if not 0 < deadline < math.inf:
         raise ConfigError(f"the deadline must be above 0 seconds: {deadline}")
-    return deadline
+    spent_s = time.monotonic() - _STARTED_S
+    return max(SHORTEST_S, deadline - spent_s)

@@ -96,9 +96,9 @@ def test_a_paid_session_keeps_its_key_and_leaves_a_record_of_its_cost(
 def test_seeds_and_plan_are_private_while_a_job_waits_and_gone_when_it_is_done(
     vendor: Any, settings: Settings
 ) -> None:
-    vendor.script(status=["queued", "..."])
+    vendor.script(status=["queued", "unavailable", "..."])
     with pytest.raises(JobPending):
-        order(settings, deadline_s=3.0)
+        order(settings)
     record = only(settings)
     folder = settings.home / "jobs" / record.id
     names = {path.name for path in folder.iterdir()}
@@ -339,9 +339,9 @@ def test_a_resumed_session_archives_what_verifies(
 ) -> None:
     from qlq.archive import verify
 
-    vendor.script(status=["queued", "..."])
+    vendor.script(status=["queued", "unavailable", "..."])
     with pytest.raises(JobPending):
-        order(settings, deadline_s=3.0, archive=tmp_path / "kept", then=("aer",))
+        order(settings, archive=tmp_path / "kept", then=("aer",))
     vendor.script()
     done = resume(settings, only(settings).id)
     assert verify.check(tmp_path / "kept").findings == ()
@@ -362,9 +362,9 @@ def test_a_key_that_is_in_both_stores_is_not_made_again(settings: Settings) -> N
 
 
 def test_changed_seeds_are_found_out(vendor: Any, settings: Settings) -> None:
-    vendor.script(status=["queued", "..."])
+    vendor.script(status=["queued", "unavailable", "..."])
     with pytest.raises(JobPending):
-        order(settings, deadline_s=3.0)
+        order(settings)
     path = settings.home / "jobs" / only(settings).id / "seeds.bin"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
@@ -374,9 +374,9 @@ def test_changed_seeds_are_found_out(vendor: Any, settings: Settings) -> None:
 
 
 def test_one_process_at_a_time_works_on_a_record(vendor: Any, settings: Settings) -> None:
-    vendor.script(status=["queued", "..."])
+    vendor.script(status=["queued", "unavailable", "..."])
     with pytest.raises(JobPending):
-        order(settings, deadline_s=3.0)
+        order(settings)
     record = only(settings)
     with (
         jobs.take(settings.home, record.id),
@@ -388,9 +388,9 @@ def test_one_process_at_a_time_works_on_a_record(vendor: Any, settings: Settings
 def test_cancelling_ends_the_job_at_the_vendor_and_its_record(
     vendor: Any, settings: Settings
 ) -> None:
-    vendor.script(status=["queued", "..."])
+    vendor.script(status=["queued", "unavailable", "..."])
     with pytest.raises(JobPending):
-        order(settings, deadline_s=3.0)
+        order(settings)
     record = jobs_desk.cancel(settings, only(settings).id, deadline_s=10)
     assert record.state is State.CANCELLED
     assert vendor.paid() == []
