@@ -148,36 +148,37 @@ def read_handle(path: Path) -> Handle:
 class _Submission:
     """One submit, whose answer may come after its caller has gone on.
 
-    A late job is taken by whoever asks for it first: the caller, before it submits again, or this
-    call itself, which then cancels it because another one has taken its place.
+    A late job is taken by the caller if it comes before the next submit, and is cancelled once
+    another one counts. It may be the same one: where a vendor knows a repeated submit by its token.
     """
 
     def __init__(self, backend: Backend, plan: Plan) -> None:
         self._backend, self._plan = backend, plan
         self._lock = threading.Lock()
         self._handle: Handle | None = None
-        self._is_replaced = False
+        self._kept: Handle | None = None
 
     def __call__(self) -> Handle:
         """Submit; runs in a thread that may be left behind."""
         handle = self._backend.submit(self._plan)
         with self._lock:
             self._handle = handle
-            is_surplus = self._is_replaced
+            is_surplus = self._kept not in {None, handle}
         if is_surplus:
             self._backend.cancel(handle)
         return handle
 
-    def replace(self) -> Handle | None:
-        """The job if it has arrived by now; from here on it is cancelled when it arrives."""
+    @property
+    def arrived(self) -> Handle | None:
+        """The job, if its answer has come by now."""
         with self._lock:
-            self._is_replaced = True
             return self._handle
 
-    def keep(self) -> None:
-        """The job was found by its tag: it is the one that counts, whenever its answer comes."""
+    def settle(self, kept: Handle) -> Handle | None:
+        """The other job that has come by now; one that comes later cancels itself."""
         with self._lock:
-            self._is_replaced = False
+            self._kept = kept
+            return None if self._handle == kept else self._handle
 
 
 class _Placing:
@@ -206,14 +207,15 @@ class _Placing:
 
     def _attempt(self) -> Handle:
         """Look first where a job may exist, then submit."""
-        if self.doubt and (found := self._look()):
-            for late in self._late:
-                late.keep()
-            return found
+        handle = self._look() if self.doubt else None
+        if handle is None:
+            handle = next((late.arrived for late in self._late if late.arrived), None)
+        if handle is None:
+            handle = self._submit()
         for late in self._late:
-            if arrived := late.replace():
-                return arrived
-        return self._submit()
+            if surplus := late.settle(handle):
+                self._ask(partial(self.backend.cancel, surplus), "cancel")
+        return handle
 
     def _submit(self) -> Handle:
         submission = _Submission(self.backend, self.plan)
