@@ -38,12 +38,6 @@ def test_a_wrong_uri_is_refused_with_the_value_and_a_hint(uri: str, words: str) 
         registry.open_backend(uri)
 
 
-@pytest.mark.parametrize("uri", ["braket:arn:aws:braket:::d/x"])
-def test_hardware_is_said_to_be_missing_from_this_version(uri: str) -> None:
-    with pytest.raises(BackendUnavailable, match="not part of this version"):
-        registry.open_backend(uri)
-
-
 @pytest.mark.parametrize("uri", ["aer:FEZ", "AER:Fez", "aer:fake_fez", "aer:FakeFez"])
 def test_a_device_has_one_canonical_name(uri: str) -> None:
     backend = registry.open_backend(uri)
