@@ -18,6 +18,7 @@ SCHEMA_ALICE = "qlq.qkd.alice/1"
 SCHEMA_BOB = "qlq.qkd.bob/1"
 DEADLINE_S = 86_400.0
 PEER_TIMEOUT_S = 60.0
+WAIT_S = 600.0
 
 Link = Annotated[str, typer.Option("--link", help="Where the link listens, as HOST:PORT.")]
 Protocol = Annotated[str, typer.Option(help="bb84 or e91.")]
@@ -40,6 +41,9 @@ Archive = Annotated[Path | None, typer.Option(help="Folder for a public archive.
 Home = Annotated[str | None, typer.Option(help="Folder of this party's keys.")]
 Deadline = Annotated[
     float, typer.Option("--deadline", min=0.1, help="Seconds until the command must end.")
+]
+Wait = Annotated[
+    float, typer.Option("--wait", min=0.1, help="Seconds that the others may take to be there.")
 ]
 PeerTimeout = Annotated[
     float, typer.Option(min=0.1, help="Seconds of silence after which the others are gone.")
@@ -119,6 +123,7 @@ def alice(
     pairing: PairingFile = None,
     archive: Archive = None,
     home: Home = None,
+    wait: Wait = WAIT_S,
     deadline: Deadline = DEADLINE_S,
     peer_timeout: PeerTimeout = PEER_TIMEOUT_S,
     json: qkd.Json = False,
@@ -140,6 +145,7 @@ def alice(
             "eps_cor": eps_cor,
         },
         archive=archive,
+        wait=wait,
         deadline=deadline,
         peer_timeout=peer_timeout,
     )
@@ -161,6 +167,7 @@ def bob(
     pairing: PairingFile = None,
     archive: Archive = None,
     home: Home = None,
+    wait: Wait = WAIT_S,
     deadline: Deadline = DEADLINE_S,
     peer_timeout: PeerTimeout = PEER_TIMEOUT_S,
     json: qkd.Json = False,
@@ -182,6 +189,7 @@ def bob(
             "eps_cor": eps_cor,
         },
         archive=archive,
+        wait=wait,
         deadline=deadline,
         peer_timeout=peer_timeout,
     )
@@ -195,6 +203,7 @@ def _order(
     peer: str,
     wish: dict[str, Any],
     archive: Path | None,
+    wait: float,
     deadline: float,
     peer_timeout: float,
 ) -> PartyOrder:
@@ -221,6 +230,7 @@ def _order(
         wanted=wanted,
         qber_max=asked.qber_max,
         archive=archive,
+        arrival_s=wait,
         timeout_s=deadline,
         peer_timeout_s=peer_timeout,
     )

@@ -40,7 +40,7 @@ from qlq.network.transport import Connection
 from qlq.node import terminals_arrival, terminals_result, terminals_talk
 from qlq.node import terminals_messages as wire
 from qlq.node.terminals_arrival import GRACE_S, Meeting, PartyOrder, Tell
-from qlq.node.terminals_messages import Ended, Inputs, Kept, Outcomes
+from qlq.node.terminals_messages import Ended, Inputs, Kept, Outcomes, Refused
 from qlq.node.terminals_pairing import Belongings
 from qlq.node.terminals_result import Facts
 from qlq.node.terminals_talk import Talk
@@ -50,8 +50,6 @@ from qlq.qkd.duties import Duty, Measured, Party, TakeTagKey, UseLink
 from qlq.qkd.parameters import Protocol
 from qlq.qkd.settings import SEED_BYTES
 
-LINK_LOST = "link"
-"""Reason with which a party tells the other one that the link gave it no outcomes."""
 HELD_MAX = 4
 """Messages of the other party that may arrive while the link is at work; one is honest."""
 
@@ -227,6 +225,7 @@ async def _from_peer(work: _Work, item: bytes | QLQError) -> bytes | None:
         await _ask_link_why(work)
         raise item
     if item[:1] == wire.CONTROL:
+        await _ask_link_why(work)
         kept = terminals_arrival.beside(item, Kept)
         is_due = work.talk.party is Party.ALICE and work.talk.key is not None
         require(is_due, f"{work.talk.other.value} keeps a key that is none yet")
@@ -237,9 +236,6 @@ async def _from_peer(work: _Work, item: bytes | QLQError) -> bytes | None:
     data = item[1:]
     message = messages.decode(data)
     if isinstance(message, messages.Abort):
-        await _ask_link_why(work)
-        if message.reason == LINK_LOST:
-            raise BackendUnavailable(f"the link gave {work.talk.other.value} no outcomes")
         return data
     if work.waits_for_link:
         require(len(work.held) < HELD_MAX, "too many messages before the outcomes")
@@ -284,9 +280,13 @@ async def _abort(work: _Work, error: ProtocolAbort, heard: bytes | None) -> None
 
 
 async def _leave(work: _Work, error: QLQError) -> None:
-    """Tell both others that this party cannot go on, for a reason of its own side."""
-    is_link = isinstance(error, BackendError | BudgetRefused)
-    await _last_word(work, work.talk.end(LINK_LOST if is_link else PeerAborted.reason))
+    """Tell both others that this party cannot go on; its own troubles stay its own."""
+    work.talk.drop()
+    refused = Refused(PeerAborted.__name__, f"{work.talk.party.value} cannot go on")
+    if isinstance(error, BackendError | BudgetRefused):
+        refused = Refused(type(error).__name__, str(error))
+    with suppress(PeerAborted):
+        await terminals_arrival.send_beside(work.meeting.peer, refused, GRACE_S)
     await _tell_link(work, PeerAborted.reason)
 
 

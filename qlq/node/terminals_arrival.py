@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -19,6 +19,7 @@ from qlq.errors import (
     KeyStoreError,
     PeerAborted,
     QLQError,
+    RemoteMisuse,
     require,
 )
 from qlq.network import transport
@@ -60,6 +61,7 @@ class PartyOrder:
         wanted: The same for both parties, but for its tolerated QBER where `qber_max` is None.
         qber_max: The tolerated QBER; None takes one from the calibration of the link's device.
         archive: Folder to write; None for none.
+        arrival_s: Seconds that the others may take to be there, above 0.
         timeout_s: Seconds that the whole session may take, above 0.
         peer_timeout_s: Seconds of silence after which the other party counts as gone, above 0.
     """
@@ -70,6 +72,7 @@ class PartyOrder:
     wanted: Wanted
     qber_max: float | None = None
     archive: Path | None = None
+    arrival_s: float = 600.0
     timeout_s: float = sessions.TIMEOUT_S
     peer_timeout_s: float = 60.0
 
@@ -103,22 +106,18 @@ async def arrive(
         RemoteMisuse: One of them said what it must not say.
     """
     door = await _Door.open(order, tell, stack) if order.party is Party.BOB else None
-    timeout_s = order.peer_timeout_s
     link = await transport.connect(
-        order.link, who="the link", limit_bytes=wire.LINK_BYTES_MAX, timeout_s=timeout_s
+        order.link, who="the link", limit_bytes=wire.LINK_BYTES_MAX, timeout_s=order.arrival_s
     )
     await stack.enter_async_context(link)
-    await link.send(wire.encode(Join(order.party)), timeout_s=timeout_s)
-    welcome = from_link(await link.receive(timeout_s=timeout_s), Welcome)
+    await link.send(wire.encode(Join(order.party)), timeout_s=order.peer_timeout_s)
+    welcome = from_link(await link.receive(timeout_s=order.peer_timeout_s), Welcome)
     tell(f"the link runs on {welcome.backend}")
     parameters = _parameters(order, welcome)
     own = Greeting(order.party, belongings.pairing_id, belongings.pool_digest, parameters)
     try:
-        if door is None:
-            peer, theirs = await _visit(order, own, stack)
-        else:
-            peer, theirs = await door.guest(timeout_s)
-            await send_beside(peer, own, timeout_s)
+        meeting = _visit(order, own, stack) if door is None else _receive(order, own, door)
+        peer, theirs = await _unless_link_ends(link, meeting)
         _compare(own, theirs)
     except QLQError:
         with suppress(PeerAborted):
@@ -152,13 +151,38 @@ async def _visit(
     order: PartyOrder, own: Greeting, stack: AsyncExitStack
 ) -> tuple[Connection, Greeting]:
     """Alice goes to Bob and greets."""
-    timeout_s = order.peer_timeout_s
     peer = await transport.connect(
-        order.peer, who="bob", limit_bytes=wire.FIRST_BYTES_MAX, timeout_s=timeout_s
+        order.peer, who="bob", limit_bytes=wire.FIRST_BYTES_MAX, timeout_s=order.arrival_s
     )
     await stack.enter_async_context(peer)
-    await send_beside(peer, own, timeout_s)
-    return peer, beside(await peer.receive(timeout_s=timeout_s), Greeting)
+    await send_beside(peer, own, order.peer_timeout_s)
+    return peer, beside(await peer.receive(timeout_s=order.arrival_s), Greeting)
+
+
+async def _receive(order: PartyOrder, own: Greeting, door: _Door) -> tuple[Connection, Greeting]:
+    """Bob waits for Alice and greets back."""
+    peer, theirs = await door.guest(order.arrival_s)
+    await send_beside(peer, own, order.peer_timeout_s)
+    return peer, theirs
+
+
+async def _unless_link_ends(link: Connection, meeting: Coroutine[Any, Any, M]) -> M:
+    """What comes of a meeting, unless the link ends the session before; then its reason."""
+    both = (
+        asyncio.ensure_future(meeting),
+        asyncio.ensure_future(link.receive(timeout_s=None)),
+    )
+    met, ended = both
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if met.done():
+            return met.result()
+        from_link(ended.result(), Refused)
+        raise RemoteMisuse("the link speaks without being asked")
+    finally:
+        for task in both:
+            task.cancel()
+        await asyncio.gather(*both, return_exceptions=True)
 
 
 class _Door:

@@ -126,10 +126,10 @@ async def _serve(session: _Session, info: DeviceInfo) -> dict[str, Any]:
             await _conduct(session)
     except TimeoutError:
         abort = _lost(f"the session has not ended within {order.timeout_s:g} s")
-        await _refuse_all(session, "PeerAborted", abort["detail"])
+        await _refuse_all(session, PeerAborted.__name__, abort["detail"])
     except (PeerAborted, RemoteMisuse) as error:
         abort = _lost(str(error))
-        await _refuse_all(session, "PeerAborted", str(error))
+        await _refuse_all(session, PeerAborted.__name__, str(error))
     except QLQError as error:
         await _refuse_all(session, type(error).__name__, str(error))
         raise
@@ -185,18 +185,33 @@ async def _refuse_all(session: _Session, error: str, detail: str) -> None:
 
 
 async def _conduct(session: _Session) -> None:
-    """From both parties' inputs to both parties' end; a party that leaves ends it for both."""
-    heard = await _from_both(session, session.order.peer_timeout_s)
+    """From both parties' inputs to both parties' end; one that ends early ends it for both."""
     given: dict[Party, Inputs] = {}
-    for party, message in heard.items():
-        if isinstance(message, Ended):
-            session.reasons[party] = message.reason
-        else:
-            given[party] = wire.expect(message, Inputs)
-    if len(given) == len(Party):
-        await _transmit(session, given)
-    else:
-        await _refuse_all(session, "PeerAborted", "the other party has ended the session")
+    waiting = {
+        asyncio.ensure_future(
+            session.seats[party].receive(timeout_s=session.order.peer_timeout_s)
+        ): party
+        for party in Party
+    }
+    try:
+        while len(given) < len(Party) and not session.reasons:
+            done, _ = await asyncio.wait(
+                [task for task, party in waiting.items() if party not in given],
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            for task in done:
+                message = wire.decode_to_link(task.result())
+                if isinstance(message, Ended):
+                    session.reasons[waiting[task]] = message.reason
+                else:
+                    given[waiting[task]] = wire.expect(message, Inputs)
+    finally:
+        await _drop(*waiting)
+    if session.reasons:
+        gone = " and ".join(party.value for party in session.reasons)
+        await _refuse_all(session, PeerAborted.__name__, f"{gone} ended the session")
+        return
+    await _transmit(session, given)
 
 
 async def _transmit(session: _Session, given: dict[Party, Inputs]) -> None:
@@ -241,19 +256,6 @@ async def _end_of(session: _Session, party: Party) -> str:
     """The reason with which a party ends; waits for as long as it is there."""
     data = await session.seats[party].receive(timeout_s=None)
     return wire.expect(wire.decode_to_link(data), Ended).reason
-
-
-async def _from_both(session: _Session, timeout_s: float) -> dict[Party, wire.ToLink]:
-    """The next message of each party."""
-
-    async def one(party: Party) -> wire.ToLink:
-        return wire.decode_to_link(await session.seats[party].receive(timeout_s=timeout_s))
-
-    waiting = {party: asyncio.ensure_future(one(party)) for party in Party}
-    try:
-        return {party: await task for party, task in zip(waiting, waiting.values(), strict=True)}
-    finally:
-        await _drop(*waiting.values())
 
 
 async def _drop(*tasks: asyncio.Future[Any]) -> None:

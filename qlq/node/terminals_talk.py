@@ -99,7 +99,7 @@ class Talk:
 
 
 def reason_of(error: ProtocolAbort, heard: bytes | None) -> str:
-    """The reason of an abort, the other party's own where it gave one that exists.
+    """The reason of an abort, the other party's own where it gave one.
 
     Args:
         error: What ended the session here.
@@ -107,10 +107,6 @@ def reason_of(error: ProtocolAbort, heard: bytes | None) -> str:
     """
     if heard is not None:
         message = messages.decode(heard)
-        if isinstance(message, messages.Abort) and message.reason in REASONS:
+        if isinstance(message, messages.Abort):
             return message.reason
     return error.reason
-
-
-REASONS = frozenset(kind.reason for kind in ProtocolAbort.__subclasses__())
-"""All reasons that an abort can have."""

@@ -184,6 +184,7 @@ class Stage:
         frames: list[Frame] = []
         clock = itertools.count()
         ports = {"link": free_port(), "bob": free_port()}
+        self.link_port, self.bob_port = ports["link"], ports["bob"]
         wires = {
             wire: Observer(wire, ports[wire.split("-")[1]], tamper, frames, clock) for wire in WIRES
         }
@@ -195,6 +196,7 @@ class Stage:
                 peer=Address("127.0.0.1", wires["alice-bob"].port),
                 wanted=wanted,
                 qber_max=0.02,
+                arrival_s=20,
                 timeout_s=60,
                 peer_timeout_s=peer_timeout_s,
             ),
@@ -204,6 +206,7 @@ class Stage:
                 peer=Address("127.0.0.1", ports["bob"]),
                 wanted=wanted,
                 qber_max=0.02,
+                arrival_s=20,
                 timeout_s=60,
                 peer_timeout_s=peer_timeout_s,
             ),
