@@ -4,8 +4,11 @@ A plan is one job: one parametrised circuit with all rows. Its qubits are chosen
 of the day. The job carries, beside the plan's own tags, two of ours, so that another process can
 come back to it: which plan it runs, and on which qubits.
 
-Options of the URI: `qubits=96,103`, `mode=job|session|batch`, `instance=NAME`,
-`max_execution_time=SECONDS`. Credentials stay with the client: its environment or its file.
+Options of the URI: `qubits=96,103`, `mode=job|session|batch`, `instance=NAME`, `lanes=8`,
+`max_execution_time=SECONDS`. With lanes, a job is the plan's wide form
+(`qlq.backends.lanes`), and its shots come back in the plan's own.
+
+Credentials stay with the client: its environment or its file.
 
 Nothing here waits for a job, and no call has a deadline of its own: the client never stops to wait
 for an answer, so callers run every method under `watchdog.within`.
@@ -18,12 +21,20 @@ import math
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from qlq.backends import ibm_account, ibm_errors, ibm_sampling, noise, registry
+from qlq.backends import (
+    ibm_account,
+    ibm_choices,
+    ibm_errors,
+    ibm_sampling,
+    lanes,
+    noise,
+    registry,
+)
 from qlq.backends.ibm_account import Account
+from qlq.backends.ibm_choices import EXECUTION_S_MAX, Choices, Mode
 from qlq.backends.ibm_errors import Doing
 from qlq.backends.noise import Calibration
 from qlq.backends.port import (
@@ -49,8 +60,6 @@ if TYPE_CHECKING:
 
 EXECUTIONS_MAX = 10_000_000
 """Source: IBM's guide on job limits, executions of one Sampler job."""
-EXECUTION_S_MAX = 10_800
-"""Longest job, 3 h. Source: IBM's guide on the maximum execution time."""
 OVERHEAD_S = 2.0
 """Preparation of a job. Source: IBM's guide on workload usage, 2 s + 0.00035 s per execution."""
 SESSION_S_MAX = 3_600
@@ -79,43 +88,6 @@ _STATUS = {
     "CANCELLED": Status.CANCELLED,
 }
 _LOG = logging.getLogger(__name__)
-
-
-class Mode(StrEnum):
-    """How jobs queue: each alone, in a session that holds the device, or in a batch."""
-
-    JOB = "job"
-    SESSION = "session"
-    BATCH = "batch"
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What the options of a URI ask for.
-
-    Attributes:
-        qubits: Physical qubits for every plan; None for the best ones of each.
-        mode: Job, session or batch.
-        instance: Name of the account's instance; None for the account's own choice.
-        max_execution_s: Seconds of QPU time after which IBM ends a job; None for an estimate
-            with margin.
-    """
-
-    qubits: tuple[int, ...] | None = None
-    mode: Mode = Mode.JOB
-    instance: str | None = None
-    max_execution_s: int | None = None
-
-    def uri(self, device: str) -> str:
-        """The canonical URI of a device with these options."""
-        asked = {
-            "qubits": None if self.qubits is None else ",".join(map(str, self.qubits)),
-            "mode": None if self.mode is Mode.JOB else self.mode.value,
-            "instance": self.instance,
-            "max_execution_time": self.max_execution_s,
-        }
-        parts = "&".join(f"{key}={value}" for key, value in asked.items() if value is not None)
-        return f"ibm:{device}" + (f"?{parts}" if parts else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +159,10 @@ class IBMBackend:
 
         Source: IBM's guide on workload usage: overhead + (rep_delay + circuit length) x executions.
         """
-        qubits = self._checked(plan)
+        wide = self._wide(plan)
+        qubits = self._checked(wide)
         readout_s = max(self._calibration.qubits[qubit].readout_s for qubit in qubits)
-        return self._account.cost(OVERHEAD_S + plan.executions * (self._rep_delay_s + readout_s))
+        return self._account.cost(OVERHEAD_S + wide.executions * (self._rep_delay_s + readout_s))
 
     def submit(self, plan: Plan) -> Handle:
         """Start the plan's job.
@@ -202,10 +175,11 @@ class IBMBackend:
         """
         from qiskit_ibm_runtime.executor_sampler import Sampler
 
-        qubits = self._checked(plan)
-        ibm_sampling.require_low_qber(self._calibration, plan.program, qubits)
+        wide = self._wide(plan)
+        qubits = self._checked(wide)
+        ibm_sampling.require_low_qber(self._calibration, wide.program, qubits)
         circuit = ibm_sampling.on_chip(
-            self._compiler.compiled(plan.program, qubits), qubits, size=self._calibration.size
+            self._compiler.compiled(wide.program, qubits), qubits, size=self._calibration.size
         )
         with ibm_errors.translated(f"usage of {self._name}", doing=Doing.READ):
             self._account.require_allowance()
@@ -215,7 +189,7 @@ class IBMBackend:
         )
         sampler = Sampler(mode=self._mode(), options=options)
         with ibm_errors.translated(f"submit to {self._name}", doing=Doing.SUBMIT):
-            job = sampler.run(ibm_sampling.pubs(circuit, plan), shots=plan.shots)
+            job = sampler.run(ibm_sampling.pubs(circuit, wide), shots=wide.shots)
         job_id = str(job.job_id())
         self._placements[job_id] = _Placement(qubits, noise.snapshot(self._calibration, qubits))
         self._jobs[job_id] = job
@@ -240,7 +214,8 @@ class IBMBackend:
             raise self._failed(handle, job, status)
         with self._asking(handle):  # the status is final: this fetches, and does not wait
             result = job.result()
-        bits = ibm_sampling.bits_of(result, plan, job_id=handle.job_id)
+        wide = ibm_sampling.bits_of(result, self._wide(plan), job_id=handle.job_id)
+        bits = lanes.narrow(wide, rows=plan.bindings.shape[0], lanes=self._choices.lanes)
         return Shots(bits, self._provenance(handle, job, plan))
 
     def cancel(self, handle: Handle) -> None:
@@ -297,6 +272,10 @@ class IBMBackend:
         """Translates errors of calls about one job."""
         what = f"job {handle.job_id} of {self._name}"
         return ibm_errors.translated(what, doing=Doing.READ, job_id=handle.job_id)
+
+    def _wide(self, plan: Plan) -> Plan:
+        """The plan as it runs: in lanes, where the URI asks for them."""
+        return lanes.widen(plan, lanes=self._choices.lanes)
 
     def _checked(self, plan: Plan) -> tuple[int, ...]:
         """The qubits of a plan that the device can run; raises CircuitRejected."""
@@ -420,39 +399,11 @@ def _digest_of(tags: list[str] | None) -> str:
 
 def _open(address: Address) -> Backend:
     """`ibm:<name>` or `ibm:least_busy`, with options."""
-    known = ("qubits", "mode", "instance", "max_execution_time")
-    registry.check_options(address, known=known)
+    choices = ibm_choices.parse(address)
     if not address.rest:
         raise ConfigError("'ibm' needs a device: ibm:least_busy, or for example ibm:ibm_fez")
-    choices = _choices(address)
     account = ibm_account.open_account(choices.instance)
     return IBMBackend(account, account.device(address.rest), choices)
-
-
-def _choices(address: Address) -> Choices:
-    """The options of a URI; raises ConfigError that names the value."""
-    options = address.options
-    mode, instance = options.get("mode", "job"), options.get("instance")
-    modes = [one.value for one in Mode]
-    if mode not in modes:
-        hint = registry.nearest(mode, modes)
-        raise ConfigError(f"unknown mode {mode!r} in {address.uri!r}; {hint}")
-    if instance is not None and instance.lower().startswith("crn"):
-        raise ConfigError(
-            "instance= takes the name of an instance: a resource name (CRN) belongs into "
-            "QISKIT_IBM_INSTANCE or the saved account, not into a URI that is shown and kept"
-        )
-    seconds = options.get("max_execution_time")
-    if seconds is not None and not (seconds.isdecimal() and 1 <= int(seconds) <= EXECUTION_S_MAX):
-        raise ConfigError(
-            f"max_execution_time={seconds!r} must be whole seconds in [1, {EXECUTION_S_MAX}]"
-        )
-    return Choices(
-        qubits=registry.qubits_option(address),
-        mode=Mode(mode),
-        instance=instance,
-        max_execution_s=None if seconds is None else int(seconds),
-    )
 
 
 def _listing() -> list[Listing]:
