@@ -108,8 +108,7 @@ class Pair:
         """
         pool = next(iter(self.pools.values()))
         missing = max(
-            RESERVE_TAGS - pool.available_bits(sender) // TAG_KEY_BITS
-            for sender in Sender
+            RESERVE_TAGS - pool.available_bits(sender) // TAG_KEY_BITS for sender in Sender
         )
         room = secret_bits // RESERVE_SHARE_MAX // (2 * TAG_KEY_BITS)
         spent = 1 if secret_bits > 2 * TAG_KEY_BITS else 0
