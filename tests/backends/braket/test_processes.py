@@ -1,0 +1,86 @@
+"""Jobs that outlive a process, and processes that outlive no deadline."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qlq import circuit
+from qlq.backends import driver, registry
+from qlq.backends.emulator.faults import Action, Fault
+from qlq.backends.emulator.server import Server
+from qlq.backends.port import Handle
+from qlq.circuit import Plan
+
+GARNET = "braket:arn:aws:braket:eu-north-1::device/qpu/iqm/Garnet"
+FORTE = "braket:arn:aws:braket:us-east-1::device/qpu/ionq/Forte-1"
+Start = Callable[..., Server]
+
+PLAN = (
+    "import numpy as np\nfrom qlq import circuit\nfrom qlq.circuit import Plan\n"
+    "plan = Plan(circuit.load('e91'), np.array([[0.0, 0.8], [1.6, 0.8]]), 60, tags=('b2',))\n"
+)
+RESUME = PLAN + (
+    "import hashlib, sys\nfrom pathlib import Path\nfrom qlq.backends import driver, registry\n"
+    "handle = driver.read_handle(Path(sys.argv[1]))\n"
+    "backend = registry.open_backend(handle.backend)\n"
+    "shots = driver.resume(backend, handle, plan, timeout_s=60)\n"
+    "print(hashlib.sha256(shots.bits.tobytes()).hexdigest(), shots.provenance.qubits)\n"
+)
+STALL = PLAN + (
+    "import sys, time\nfrom qlq.backends import driver, registry\nfrom qlq.errors import QLQError\n"
+    "backend = registry.open_backend(sys.argv[1])\nprint(time.time(), flush=True)\n"
+    "try:\n    driver.run(backend, plan, timeout_s=3.0)\n"
+    "except QLQError as error:\n    print(type(error).__name__, flush=True)\n"
+    "backend.close()\n"
+)
+
+
+def plan() -> Plan:
+    angles = np.array([[0.0, 0.8], [1.6, 0.8]])
+    return Plan(circuit.load("e91"), angles, 60, tags=("b2",))
+
+
+def in_another_process(script: str, *arguments: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.split("\n")
+
+
+@pytest.mark.parametrize("uri", [GARNET, FORTE])
+def test_another_process_gets_the_identical_shots(start: Start, tmp_path: Path, uri: str) -> None:
+    server = start()
+    kept = tmp_path / "job.json"
+
+    def keep(handle: Handle) -> None:
+        driver.write_handle(handle, kept)
+
+    shots = driver.run(registry.open_backend(uri), plan(), timeout_s=30, on_handle=keep)
+    digest = hashlib.sha256(shots.bits.tobytes()).hexdigest()
+    tasks = len(server.emulator.tasks)  # type: ignore[attr-defined]
+    answer = in_another_process(RESUME, str(kept))[0]
+    assert answer == f"{digest} {shots.provenance.qubits}"
+    assert len(server.emulator.tasks) == tasks == (1 if uri == GARNET else 2)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("path", ["POST /quantum-task", "GET /quantum-task/*", "GET /amazon-*"])
+def test_a_process_ends_within_two_seconds_of_its_deadline(start: Start, path: str) -> None:
+    start(Fault(path, Action.STALL, seconds=30.0))
+    began, word, *_ = in_another_process(STALL, GARNET)
+    assert time.time() - float(began) < 3.0 + 2.0
+    assert word == "JobPending"
