@@ -71,7 +71,8 @@ class IBMEmulator(Emulator):
         allowance_s: float | None = None,
         token: str | None = None,
     ) -> None:
-        """Start without jobs."""
+        """Start without jobs; the simulator is imported here."""
+        ibm_execution.prepare()
         self._pricing = pricing
         self._allowance_s = allowance_s
         self._token = token

@@ -80,6 +80,16 @@ class _Part:
     bits: tuple[int, ...]
 
 
+def prepare() -> None:
+    """Import what runs jobs; to be called by a thread that lives as long as they do.
+
+    Qiskit crashes the process if it was imported first by a thread that has ended since.
+    """
+    import ibm_quantum_schemas.executor.version_2_0  # noqa: F401
+    import qiskit.qpy  # noqa: F401
+    import qiskit_aer  # noqa: F401
+
+
 def read(params: object) -> Work:
     """The work that a payload asks for; raises Refused if it does not fit IBM's schema."""
     from ibm_quantum_schemas.executor.version_2_0 import ParamsModel
