@@ -125,6 +125,27 @@ def test_a_process_ends_within_its_deadline_before_a_silent_server(
     assert "JobPending" in err
 
 
+def test_an_emulator_of_its_own_survives_a_client_that_is_cut_off(
+    opened: Open, bb84: MakePlan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # The thread that took the job has ended when it runs: Qiskit, had that thread imported it,
+    # would take the process down.
+    fault = {"on": SUBMIT, "nth": [1], "do": "drop-after"}
+    script = tmp_path / "faults.json"
+    script.write_text(json.dumps({"schema": "qlq.faults/1", "faults": [fault]}))
+    command = [Path(sys.executable).with_name("qlq"), "emulator", "ibm", "--faults", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            for _ in range(7):
+                name, _, value = process.stdout.readline().strip().partition("=")
+                monkeypatch.setenv(name.removeprefix("export "), value)
+            assert driver.run(opened(), bb84(), timeout_s=30).bits.shape == (8, 200, 1)
+            assert process.poll() is None
+        finally:
+            process.terminate()
+
+
 def test_without_an_account_the_way_to_one_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
