@@ -18,6 +18,8 @@ QLQError
     KeyTooShort            the finite-key bound leaves no bit
     PeerAborted            the other party ended the session
   EntropyRefused         random bits below their claim
+    HealthTestFailed       a health test stopped the source (test, qubit, count, cutoff)
+    MinEntropyTooLow       the data cannot be assessed, or hold less than is claimed of them
   KeyStoreError          KeyNotFound | KeyAlreadyDelivered | KeysExhausted
     KeyStoreDamaged      bytes of the store have changed; nothing in it is used any more
   CryptoError            BadSignature | BadTag
@@ -158,6 +160,33 @@ class PeerAborted(ProtocolAbort):
 
 class EntropyRefused(QLQError):
     """Random bits are below their claim."""
+
+
+class HealthTestFailed(EntropyRefused):
+    """A health test stopped the source; the batch is discarded.
+
+    Attributes:
+        test: "repetition count" or "adaptive proportion".
+        qubit: Column of the failing stream, None for the serialised stream of all columns.
+        count: Repetitions, or occurrences within the window, that were seen.
+        cutoff: The count at which the test fails.
+    """
+
+    def __init__(self, *, test: str, qubit: int | None, count: int, cutoff: int) -> None:
+        """Keep which test failed, where, and by how much."""
+        where = "the serialised stream" if qubit is None else f"qubit {qubit}"
+        super().__init__(
+            f"the {test} test failed on {where}: {count} reaches the cutoff {cutoff}; the batch is "
+            "discarded: choose other qubits or claim less entropy, and start the source anew"
+        )
+        self.test = test
+        self.qubit = qubit
+        self.count = count
+        self.cutoff = cutoff
+
+
+class MinEntropyTooLow(EntropyRefused):
+    """Data are too few or too regular for the min-entropy that is asked of them."""
 
 
 class KeyStoreError(QLQError):
