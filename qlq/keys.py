@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from qlq.provenance import Claim, Provenance
+from qlq.provenance import Claim, EntropyTier, Provenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +57,36 @@ class SecretKey:
             raise ValueError(
                 f"{self.length_bits} bits do not fit {len(self.material)} bytes of key"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class EntropyBlock:
+    """Random bytes with what may be claimed of them. `repr` shows none of the bytes.
+
+    Attributes:
+        material: The bytes.
+        min_entropy_bits: Claimed min-entropy of all bytes together, 0 to 8 for each byte; 0 in
+            tier T0.
+        tier: What the claim rests on; nothing made from the block may have a higher one.
+        reasons: Why the claim is what it is, in words; at least one sentence.
+        certificate_id: SHA-256 (hex) of the record that the claim rests on, None without one.
+        provenance: Origin of the raw bits, one entry for each job; empty for the operating system.
+    """
+
+    material: bytes = field(repr=False)
+    min_entropy_bits: float
+    tier: EntropyTier
+    reasons: tuple[str, ...]
+    certificate_id: str | None
+    provenance: tuple[Provenance, ...] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse a claim that the bytes cannot hold or the tier does not allow."""
+        if not 0 <= self.min_entropy_bits <= 8 * len(self.material):
+            raise ValueError(
+                f"{len(self.material)} bytes cannot hold {self.min_entropy_bits} bits of entropy"
+            )
+        if self.tier is EntropyTier.NONE and self.min_entropy_bits:
+            raise ValueError(f"tier {self.tier.label} claims 0 bits, not {self.min_entropy_bits}")
+        if not self.reasons:
+            raise ValueError("a claim needs at least one reason, in words")

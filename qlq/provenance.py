@@ -61,6 +61,46 @@ CLAIM_MAX = {
 two ends."""
 
 
+class EntropyTier(IntEnum):
+    """How far the entropy of random bits may be claimed; a higher one is stronger.
+
+    The tier comes from where bits were made, never from how they look: statistics and Bell
+    scores lower a claim, they do not raise a tier. `label` is the word shown.
+    """
+
+    NONE = 0
+    """T0, a simulator or the operating system: the claim is 0, always."""
+    VENDOR_ATTESTED = 1
+    """T1: what a vendor states, labelled so."""
+    DEVICE_MODELLED = 2
+    """T2, a device's shots: the lower of an assessment and what its calibration allows."""
+    SELF_TESTED = 3
+    """T3: a Bell test on one device, under named assumptions."""
+    IMPORTED = 4
+    """T4: a pulse of a device-independent source, as attested by it."""
+
+    @property
+    def label(self) -> str:
+        """The tier in the words that documents and tables use, for example `T0 none`."""
+        return f"T{self.value} {_TIER_WORDS[self]}"
+
+
+_TIER_WORDS = {
+    EntropyTier.NONE: "none",
+    EntropyTier.VENDOR_ATTESTED: "vendor-attested",
+    EntropyTier.DEVICE_MODELLED: "device-modelled",
+    EntropyTier.SELF_TESTED: "self-tested",
+    EntropyTier.IMPORTED: "device-independent",
+}
+
+
+def lowest(tiers: tuple[EntropyTier, ...]) -> EntropyTier:
+    """The tier of a claim that rests on several values: the lowest of theirs."""
+    if not tiers:
+        raise ValueError("no tier to combine")
+    return min(tiers)
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """A backend that was tried before the one that made the shots, and why it was left.
