@@ -20,7 +20,7 @@ from qlq.errors import InvariantBroken
 from qlq.keys import SecretKey
 from qlq.node.parties import Pair
 from qlq.node.sessions import Session
-from qlq.provenance import Attempt
+from qlq.provenance import Attempt, Provenance
 from qlq.qkd import classical, record
 from qlq.qkd.classical import Person
 from qlq.qkd.conversation import Ending
@@ -59,16 +59,7 @@ def exchange(
         folder.check_free(archive)
     if progress is not None:
         progress("no quantum backend: key exchange by X25519 and ML-KEM-768")
-    signing_keys = pair.introduced()
-    people = {
-        party: Person(
-            party=party,
-            own=signing_keys[party],
-            peer=signing_keys[Party.BOB if party is Party.ALICE else Party.ALICE].verifying_key,
-            seed=os.urandom(classical.SEED_BYTES),
-        )
-        for party in Party
-    }
+    people = _people(pair)
     ending = converse(people[Party.ALICE], people[Party.BOB])
     origin = archive_classical.provenance(archive_classical.versions())
     key_id = None if pair.stores is None else record.key_id(ending.transcript)
@@ -80,20 +71,7 @@ def exchange(
             transcript=ending.transcript,
             alice_seed=people[Party.ALICE].seed,
         )
-    keys = {
-        party: SecretKey(
-            material=np.packbits(bits).tobytes(),
-            length_bits=bits.size,
-            key_id=key_id,
-            eps_sec=EPS,
-            eps_cor=EPS,
-            eps_auth=EPS,
-            provenance=origin,
-            worth=classical.WORTH,
-        )
-        for party, bits in ((Party.ALICE, ending.alice_key), (Party.BOB, ending.bob_key))
-        if bits is not None
-    }
+    keys = _secret_keys(ending, origin, key_id)
     pair.keep(keys)
     wall_s = time.perf_counter() - started
     timing = {"wall_s": wall_s, "backend_s": 0.0, "post_processing_s": wall_s}
@@ -104,6 +82,40 @@ def exchange(
         bob_key=keys[Party.BOB],
         ending=ending,
     )
+
+
+def _people(pair: Pair) -> dict[Party, Person]:
+    """Both parties with their signing keys, each knowing the other one's."""
+    keys = pair.introduced()
+    other = {Party.ALICE: Party.BOB, Party.BOB: Party.ALICE}
+    return {
+        party: Person(
+            party=party,
+            own=keys[party],
+            peer=keys[other[party]].verifying_key,
+            seed=os.urandom(classical.SEED_BYTES),
+        )
+        for party in Party
+    }
+
+
+def _secret_keys(ending: Ending, origin: Provenance, key_id: str | None) -> dict[Party, SecretKey]:
+    """Each party's copy, with what it is worth."""
+    held = {Party.ALICE: ending.alice_key, Party.BOB: ending.bob_key}
+    return {
+        party: SecretKey(
+            material=np.packbits(bits).tobytes(),
+            length_bits=bits.size,
+            key_id=key_id,
+            eps_sec=EPS,
+            eps_cor=EPS,
+            eps_auth=EPS,
+            provenance=origin,
+            worth=classical.WORTH,
+        )
+        for party, bits in held.items()
+        if bits is not None
+    }
 
 
 def converse(alice: Person, bob: Person) -> Ending:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from qlq.backends import driver, patience, registry
 from qlq.backends.port import Backend, DeviceInfo
 from qlq.circuit import Plan
-from qlq.errors import ConfigError, PeerAborted, QLQError, RemoteMisuse
+from qlq.errors import ConfigError, InvariantBroken, PeerAborted, QLQError, RemoteMisuse
 from qlq.network import transport
 from qlq.network.transport import Address, Connection
 from qlq.node import sessions
@@ -308,22 +308,24 @@ async def _in_thread(work: Callable[[], T]) -> T:
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
-    def settle(result: T | None, error: BaseException | None) -> None:
+    def settle(results: list[T], error: BaseException) -> None:
         if done.cancelled():
             return
-        if error is not None:
-            done.set_exception(error)
+        if results:
+            done.set_result(results[0])
         else:
-            done.set_result(result)  # type: ignore[arg-type]
+            done.set_exception(error)
 
     def body() -> None:
-        result, error = None, None
+        results: list[T] = []
+        error: BaseException = InvariantBroken("the link's jobs ended without an answer")
         try:
-            result = work()
-        except BaseException as caught:  # noqa: BLE001 - raised again where it is awaited
+            results.append(work())
+        except QLQError as caught:
             error = caught
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, result, error)
+        finally:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(settle, results, error)
 
     threading.Thread(target=body, name="qlq-link-jobs", daemon=True).start()
     return await done

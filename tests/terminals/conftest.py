@@ -180,76 +180,60 @@ class Stage:
         peer_timeout_s: float = 10.0,
         link_changes: dict[str, Any] | None = None,
     ) -> Trio:
-        """One session; `changes` alter a party's order."""
+        """One session; `changes` alter a party's order, `link_changes` the link's."""
         frames: list[Frame] = []
         clock = itertools.count()
-        ports = {"link": free_port(), "bob": free_port()}
-        self.link_port, self.bob_port = ports["link"], ports["bob"]
+        self.link_port, self.bob_port = free_port(), free_port()
+        ports = {"link": self.link_port, "bob": self.bob_port}
         wires = {
             wire: Observer(wire, ports[wire.split("-")[1]], tamper, frames, clock) for wire in WIRES
         }
+        times = {"timeout_s": 60.0, "peer_timeout_s": peer_timeout_s}
         wanted = Wanted(protocol=protocol, pulses=pulses, qber_max=0.02)
-        orders = {
-            Party.ALICE: PartyOrder(
-                party=Party.ALICE,
-                link=Address("127.0.0.1", wires["alice-link"].port),
-                peer=Address("127.0.0.1", wires["alice-bob"].port),
-                wanted=wanted,
-                qber_max=0.02,
-                arrival_s=20,
-                timeout_s=60,
-                peer_timeout_s=peer_timeout_s,
-            ),
-            Party.BOB: PartyOrder(
-                party=Party.BOB,
-                link=Address("127.0.0.1", wires["bob-link"].port),
-                peer=Address("127.0.0.1", ports["bob"]),
-                wanted=wanted,
-                qber_max=0.02,
-                arrival_s=20,
-                timeout_s=60,
-                peer_timeout_s=peer_timeout_s,
-            ),
-        }
-        link_order = LinkOrder(
-            Address("127.0.0.1", ports["link"]),
-            "aer",
-            eve,
-            timeout_s=60,
-            peer_timeout_s=peer_timeout_s,
-        )
-        link_order = replace(link_order, **(link_changes or {}))
+        peers = {Party.ALICE: wires["alice-bob"].port, Party.BOB: self.bob_port}
         ran = {"link": Ran(), Party.ALICE: Ran(), Party.BOB: Ran()}
-
-        def play(name: str, work: Callable[[], dict[str, Any]]) -> None:
-            try:
-                ran[name].document = work()
-            except BaseException as error:  # noqa: BLE001 - the test looks at it
-                ran[name].error = error
+        order = LinkOrder(Address("127.0.0.1", self.link_port), "aer", eve, **times)
+        order = replace(order, **(link_changes or {}))
 
         def take_part(party: Party) -> dict[str, Any]:
-            chosen = {Party.ALICE: self.pairing, Party.BOB: self.pairing, **(pairings or {})}
-            held = self.belongings(party, chosen[party])
+            place = Address("127.0.0.1", wires[f"{party.value}-link"].port)
+            peer = Address("127.0.0.1", peers[party])
+            own = PartyOrder(party, place, peer, wanted, 0.02, arrival_s=20.0, **times)
+            own = replace(own, **(changes or {}).get(party, {}))
+            held = self.belongings(party, (pairings or {}).get(party, self.pairing))
             try:
-                order = replace(orders[party], **(changes or {}).get(party, {}))
-                return terminals.run(order, held, ran[party].told.append)
+                return terminals.run(own, held, ran[party].told.append)
             finally:
                 held.close()
 
-        work: dict[str, Callable[[], dict[str, Any]]] = {
-            "link": lambda: terminals_link.serve(link_order, ran["link"].told.append),
-            Party.ALICE: lambda: take_part(Party.ALICE),
-            Party.BOB: lambda: take_part(Party.BOB),
-        }
-        threads = [threading.Thread(target=play, args=item, daemon=True) for item in work.items()]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
+        play(
+            ran,
+            {
+                "link": lambda: terminals_link.serve(order, ran["link"].told.append),
+                Party.ALICE: lambda: take_part(Party.ALICE),
+                Party.BOB: lambda: take_part(Party.BOB),
+            },
+        )
         for observer in wires.values():
             observer.server.close()
-        assert not any(thread.is_alive() for thread in threads), "a terminal has not ended"
         return Trio(ran["link"], ran[Party.ALICE], ran[Party.BOB], frames)
+
+
+def play(ran: dict[str, Ran], work: dict[str, Callable[[], dict[str, Any]]]) -> None:
+    """Run each terminal in a thread, until all have ended."""
+
+    def one(name: str) -> None:
+        try:
+            ran[name].document = work[name]()
+        except BaseException as error:  # noqa: BLE001 - the test looks at it
+            ran[name].error = error
+
+    threads = [threading.Thread(target=one, args=(name,), daemon=True) for name in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads), "a terminal has not ended"
 
 
 @pytest.fixture
