@@ -22,6 +22,7 @@ CORE = (
     "qlq/kme/lifecycle.py",
     "qlq/kme/marks.py",
     "qlq/backends/dialects.py",
+    "qlq/network/framing.py",
 )
 IMPURE = {
     "asyncio", "datetime", "logging", "multiprocessing", "os", "pathlib", "random", "secrets",
