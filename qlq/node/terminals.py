@@ -106,7 +106,11 @@ def run(order: PartyOrder, belongings: Belongings, tell: Tell) -> dict[str, Any]
 async def _run(order: PartyOrder, belongings: Belongings, tell: Tell) -> dict[str, Any]:
     started = time.perf_counter()
     async with AsyncExitStack() as stack:
-        meeting = await terminals_arrival.arrive(order, belongings, tell, stack)
+        try:
+            meeting = await terminals_arrival.arrive(order, belongings, tell, stack)
+        except RemoteMisuse as error:
+            broken = f"the link or the other party broke the protocol: {error}"
+            raise PeerAborted(broken) from error
         talk = Talk(order.party, meeting.parameters, seed=os.urandom(SEED_BYTES))
         work = _Work(order, belongings, tell, meeting, talk, asyncio.Queue(HELD_MAX))
         try:

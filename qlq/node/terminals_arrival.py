@@ -38,13 +38,14 @@ GREET_S = 10.0
 GRACE_S = 1.0
 """How long a last word to somebody who may be gone may take."""
 REFUSALS: dict[str, type[QLQError]] = {
-    kind.__name__: kind
-    for kind in (
-        *(errors.BackendUnavailable, errors.CircuitRejected, errors.BudgetRefused),
-        *(errors.ConfigError, errors.PeerAborted),
-    )
+    "BudgetRefused": errors.BudgetRefused,
+    "CircuitRejected": errors.CircuitRejected,
+    "ConfigError": errors.ConfigError,
+    "OutOfTurn": errors.PeerAborted,
+    "PeerAborted": errors.PeerAborted,
+    "RemoteMisuse": errors.PeerAborted,
 }
-"""What a refusal may make us raise; any other name is an unavailable backend."""
+"""What a refusal makes us raise, by the name that it gives; any other is a backend's."""
 
 Tell = Callable[[str], None]
 M = TypeVar("M")

@@ -23,7 +23,6 @@ from qlq.errors import (
     KeysExhausted,
     KeyStoreError,
     PeerAborted,
-    QLQError,
 )
 from qlq.kme.tag_keys import Sender
 from qlq.network import framing
@@ -188,7 +187,7 @@ def test_a_frame_that_is_too_long_ends_the_session(stage: Any) -> None:
         return [payload + bytes(wire.FIRST_BYTES_MAX)] if at == 0 else [payload]
 
     ran = stage.run(tamper=on_the_wire(swell, way="out"), peer_timeout_s=2.0)
-    assert isinstance(ran.alice.error, QLQError)
+    assert isinstance(ran.alice.error, PeerAborted)
     assert any("most" in told for told in ran.bob.told)
     assert_no_key(stage)
 
@@ -237,6 +236,35 @@ def test_a_party_in_a_session_cannot_start_another_one(stage: Any) -> None:
             stage.belongings(Party.ALICE, stage.pairing)
     finally:
         held.close()
+
+
+def early(name: str, way: str, payload: bytes) -> Any:
+    """Other bytes in place of the first frame of one direction."""
+
+    def tamper(wire_name: str, direction: str, number: int, old: bytes) -> list[bytes]:
+        return [payload] if (wire_name, direction, number) == (name, way, 0) else [old]
+
+    return tamper
+
+
+@pytest.mark.parametrize(
+    ("name", "way"), [("alice-link", "back"), ("bob-link", "back"), ("alice-bob", "back")]
+)
+@pytest.mark.parametrize("payload", [b"", b"\x00\x01\x90", b"garbage", wire.PROTOCOL + b"\x01\x90"])
+def test_garbage_before_the_session_is_the_other_one_s_fault_and_no_bug(
+    stage: Any, name: str, way: str, payload: bytes
+) -> None:
+    ran = stage.run(
+        tamper=early(name, way, payload),
+        peer_timeout_s=1.0,
+        link_changes={"timeout_s": 3.0},
+        changes={party: {"arrival_s": 2.0} for party in Party},
+    )
+    victim = ran.bob if name == "bob-link" else ran.alice
+    assert isinstance(victim.error, PeerAborted), victim
+    for each in ran.all:
+        assert isinstance(each.error, PeerAborted) or each.reason == "peer"
+    assert_no_key(stage)
 
 
 class Strangers:
