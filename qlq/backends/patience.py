@@ -6,6 +6,7 @@ of its own, repeats what may be repeated, and never goes beyond the clock.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -17,6 +18,9 @@ from qlq.backends.port import Stalled, TransientError
 from qlq.errors import BackendUnavailable
 
 _Result = TypeVar("_Result")
+
+# Without a handler of its own Python would print each retry on stderr, in the middle of ours.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 CALL_S_MAX = 120.0
 """Longest wait for one answer: lists of devices take seconds, a large result a minute."""
