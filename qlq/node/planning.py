@@ -18,7 +18,7 @@ from qlq.circuit import Plan
 from qlq.errors import ConfigError
 from qlq.node import consent, jobs_running, orders
 from qlq.node.orders import Order
-from qlq.numerics import intervals
+from qlq.numerics import intervals, rounds
 from qlq.provenance import Attempt
 from qlq.qkd import bb84, e91, link, parameters
 from qlq.qkd.parameters import SESSION_TAG_BITS, Parameters, Protocol
@@ -42,7 +42,7 @@ def typical_plan(committed: Parameters) -> Plan:
     b = draw_settings(b"b" * SEED_BYTES, thresholds=committed.bob_thresholds, count=count)
     if committed.protocol is Protocol.BB84:
         a = bb84.alice_inputs(a, draw_bits(bytes(SEED_BYTES), count=count))
-    grouping = link.group(
+    grouping = rounds.group(
         a, b, blocks=min(committed.blocks, count), order_rng=np.random.default_rng(0)
     )
     return link.plan_job(which.arrangement(), grouping)

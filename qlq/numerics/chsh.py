@@ -123,7 +123,11 @@ class NoSignalling:
 
 
 def no_signalling(
-    rows: Marginals, *, sim_rng: np.random.Generator, permutations: int = PERMUTATIONS
+    rows: Marginals,
+    *,
+    sim_rng: np.random.Generator,
+    permutations: int = PERMUTATIONS,
+    block_of_row: NDArray[np.int64] | None = None,
 ) -> NoSignalling:
     """Randomisation test of no-signalling, with rows as units.
 
@@ -137,23 +141,29 @@ def no_signalling(
         rows: Counts by row.
         sim_rng: Chooses the relabellings; the same generator gives the same p.
         permutations: Number of relabellings, at least 1.
+        block_of_row: int64 of shape (rows,): rows are exchanged within equal values only, so
+            that drift from one stretch of time to the next makes no small p. None exchanges
+            all rows.
 
     Raises:
-        ValueError: If no own setting was combined with two settings of the other party.
+        ValueError: If no own setting was combined with two settings of the other party, or the
+            blocks do not fit the rows.
 
     Source:
         Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9, 39 (2010): p = (b + 1) / (m + 1).
     """
     if permutations < 1:
         raise ValueError(f"permutations must be at least 1: {permutations}")
-    groups = _groups(rows)
+    if block_of_row is not None and block_of_row.shape != rows.shots.shape:
+        raise ValueError(f"blocks of {block_of_row.shape} for {rows.shots.size} rows")
+    groups = _groups(rows, block_of_row)
     if not groups:
         raise ValueError("no setting was combined with two settings of the other party")
     observed = [_largest_shift(group, group.labels[None, :]) for group in groups]
     statistic = max(float(z[0]) for z, _, _ in observed)
     relabelled = np.zeros(permutations)
     for group in groups:
-        labels = sim_rng.permuted(np.tile(group.labels, (permutations, 1)), axis=1)
+        labels = _relabelled(group, permutations, sim_rng)
         np.maximum(relabelled, _largest_shift(group, labels)[0], out=relabelled)
     as_large = int(np.count_nonzero(relabelled >= statistic * (1.0 - 1e-12)))
     shift, sigma = max((float(d[0]), float(e[0])) for _, d, e in observed)
@@ -167,9 +177,23 @@ class _Group:
     labels: NDArray[np.int64]
     shots: NDArray[np.int64]
     ones: NDArray[np.int64]
+    blocks: NDArray[np.int64] | None
 
 
-def _groups(rows: Marginals) -> list[_Group]:
+def _relabelled(
+    group: _Group, permutations: int, sim_rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Labels exchanged at random, within blocks if there are any: int64 (permutations, rows)."""
+    if group.blocks is None:
+        return sim_rng.permuted(np.tile(group.labels, (permutations, 1)), axis=1)
+    places = np.argsort(group.blocks, kind="stable")
+    keys = sim_rng.random((permutations, places.size)) + group.blocks.astype(np.float64)
+    labels = np.empty((permutations, places.size), dtype=np.int64)
+    labels[:, places] = group.labels[np.argsort(keys, axis=1)]
+    return labels
+
+
+def _groups(rows: Marginals, block_of_row: NDArray[np.int64] | None) -> list[_Group]:
     parties = (
         (rows.alice_settings, rows.bob_settings, rows.alice_ones),
         (rows.bob_settings, rows.alice_settings, rows.bob_ones),
@@ -180,7 +204,8 @@ def _groups(rows: Marginals) -> list[_Group]:
             mask = own == setting
             labels = np.unique(other[mask], return_inverse=True)[1].astype(np.int64)
             if labels.max() > 0:
-                groups.append(_Group(labels, rows.shots[mask], ones[mask]))
+                blocks = None if block_of_row is None else block_of_row[mask]
+                groups.append(_Group(labels, rows.shots[mask], ones[mask], blocks))
     return groups
 
 

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlq.errors import BellTestFailed, QBERTooHigh
-from qlq.numerics import chsh
-from qlq.qkd.link import block_of_pulse
+from qlq.numerics import chsh, rounds
 from qlq.qkd.parameters import Parameters, Protocol
 from qlq.qkd.settings import Setting
 from qlq.qkd.sifting import Role, is_disclosed
@@ -86,7 +85,7 @@ def estimate(parameters: Parameters, disclosed: Disclosed) -> Estimate:
 
 def estimate_by_block(parameters: Parameters, disclosed: Disclosed) -> list[Estimate]:
     """The same for each block of the session, in order of time: drift shows here."""
-    block = block_of_pulse(parameters.pulses, blocks=parameters.blocks)
+    block = rounds.block_of_pulse(parameters.pulses, blocks=parameters.blocks)
     of_disclosed = block[is_disclosed(disclosed.roles)]
     return [
         _estimate(parameters, disclosed, of_disclosed == index)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qlq.numerics import chsh
-from qlq.qkd import link
+from qlq.numerics import chsh, rounds
 from qlq.qkd.estimation import Disclosed
 from qlq.qkd.parameters import Parameters
 from qlq.qkd.sifting import is_disclosed
@@ -25,7 +24,7 @@ def marginal_test(
         disclosed: The public rounds.
         order_seed: Seed of the shuffle of rows, as the session recorded it.
     """
-    rows = link.group(
+    rows = rounds.group(
         disclosed.alice,
         disclosed.bob,
         blocks=min(parameters.blocks, parameters.pulses),

@@ -10,9 +10,9 @@ against anybody who holds classical side information, but for a probability epsi
 not be alike or independent: each may depend on all that went before. The condition is convex in
 sigma, so that it is enough to check the vertices of a polytope around the quantum set.
 
-Arrays of behaviours, factors and counts have the axes of `numerics.chsh.chsh_value`: Alice's
-setting, Bob's setting, Alice's outcome, Bob's outcome. A round is won when the outcomes are equal,
-for settings (0, 1) when they differ; S = 8 * (share of won rounds) - 4 for uniform settings.
+Arrays of behaviours, factors and counts have the axes Alice's setting, Bob's setting, Alice's
+outcome, Bob's outcome. With S = E00 + E01 + E10 - E11 a round is won when the outcomes are equal,
+for settings (1, 1) when they differ; S = 8 * (share of won rounds) - 4 for uniform settings.
 
 Source: Zhang, Knill and Bierhorst, Phys. Rev. A 98, 040304(R) (2018); Knill, Zhang and Bierhorst,
 Phys. Rev. Research 2, 033465 (2020); Zhang et al., Phys. Rev. Lett. 124, 010505 (2020).
@@ -102,7 +102,7 @@ def _checked(s: float) -> float:
 def won() -> NDArray[np.bool_]:
     """Which cells are won rounds, bool of shape (2, 2, 2, 2), read-only."""
     cells = np.array(
-        [(a == b) != ((x, y) == (0, 1)) for x, y, a, b in itertools.product((0, 1), repeat=4)]
+        [(a == b) != ((x, y) == (1, 1)) for x, y, a, b in itertools.product((0, 1), repeat=4)]
     ).reshape(SHAPE)
     cells.setflags(write=False)
     return cells

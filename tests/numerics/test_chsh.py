@@ -172,3 +172,34 @@ def test_impossible_marginals_are_refused() -> None:
         chsh.Marginals(one, one, one - 1, one - 1, one - 1)
     with pytest.raises(ValueError, match="int64"):
         chsh.Marginals(one, one, one, one, np.array([1, 2], dtype=np.int64))
+
+
+def test_drift_from_block_to_block_is_no_signalling_where_rows_stay_in_their_block() -> None:
+    """Alice's marginal jumps between two blocks that have unequal shares of Bob's settings.
+
+    False alarms below 0.05 are at most 5 %: 14 in 100 have probability 5e-4 or less.
+    """
+    alarms = {True: 0, False: 0}
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        block = np.repeat(np.arange(2, dtype=np.int64), 32)
+        bob = np.where(rng.random(64) < np.where(block == 0, 0.75, 0.25), 0, 1).astype(np.int64)
+        alice = np.tile([0, 1], 32).astype(np.int64)
+        size = np.full(64, 400, dtype=np.int64)
+        rows = chsh.Marginals(
+            alice_settings=alice,
+            bob_settings=bob,
+            shots=size,
+            alice_ones=rng.binomial(size, np.where(block == 0, 0.45, 0.55)).astype(np.int64),
+            bob_ones=rng.binomial(size, 0.5).astype(np.int64),
+        )
+        for is_within in alarms:
+            found = chsh.no_signalling(
+                rows,
+                sim_rng=np.random.default_rng(seed),
+                permutations=199,
+                block_of_row=block if is_within else None,
+            )
+            alarms[is_within] += found.p_value < 0.05
+    assert alarms[True] < 14
+    assert alarms[False] > 75

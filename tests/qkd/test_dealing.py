@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from qlq.circuit import Plan
 from qlq.errors import InvariantBroken
+from qlq.numerics import rounds
 from qlq.qkd import bb84, e91, eve, link, no_signalling, sifting
 from qlq.qkd.estimation import Disclosed
 from qlq.qkd.parameters import Protocol, Wanted, commit
@@ -18,8 +19,8 @@ from qlq.shots import Shots
 SHUFFLE = 9
 
 
-def grouped(a: np.ndarray, b: np.ndarray, blocks: int = 1, seed: int = SHUFFLE) -> link.Grouping:
-    return link.group(a, b, blocks=blocks, order_rng=np.random.default_rng(seed))
+def grouped(a: np.ndarray, b: np.ndarray, blocks: int = 1, seed: int = SHUFFLE) -> rounds.Grouping:
+    return rounds.group(a, b, blocks=blocks, order_rng=np.random.default_rng(seed))
 
 
 def drawn(rng: np.random.Generator, count: int, kinds: int, bias: float) -> np.ndarray:
