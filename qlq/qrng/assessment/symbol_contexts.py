@@ -1,0 +1,157 @@
+"""Predictors that remember what followed the last symbols (clauses 6.3.9, 6.3.10), any width.
+
+Contexts form a tree: the child of a context is the context with one symbol more, further back.
+Two open-addressing tables hold what is there, both with the key `256 * node + symbol`: one the
+children, one how often a symbol followed. Both are exact; nothing rests on a hash.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from qlq.numerics.kernels import kernel
+
+DEPTH = 16
+MARKOV_ENTRIES = 100_000
+"""Pairs of context and symbol that each Markov model may hold. Source: SP 800-90B, 6.3.9."""
+DICTIONARY_ENTRIES = 65_536
+"""Contexts that the LZ78Y dictionary may hold. Source: SP 800-90B, 6.3.10."""
+_BYTES = types.Array(types.uint8, 1, "C", readonly=True)
+_TABLE = types.int32[:, ::1]
+_PAIR = types.UniTuple(types.int64, 2)  # type: ignore[no-untyped-call]
+_TABLE_BITS = 22
+"""Twice the slots that the 16 models of 100,000 entries can fill."""
+_FIBONACCI = np.uint64(0x9E3779B97F4A7C15)
+
+
+@kernel(types.int64(_TABLE, types.int64))
+def _slot(table: NDArray[np.int32], key: int) -> int:
+    """Where a key is, or where it would go; row 0 holds keys, 0 for an empty slot."""
+    slot = np.int64((np.uint64(key) * _FIBONACCI) >> np.uint64(64 - _TABLE_BITS))
+    while table[slot, 0] not in (0, key):
+        slot = (slot + 1) & (table.shape[0] - 1)
+    return slot
+
+
+@kernel(types.int64(_TABLE, types.int64, types.int64))
+def _follow(followers: NDArray[np.int32], node: int, symbol: int) -> int:
+    """How often a symbol followed a context, this time included; makes an entry if need be."""
+    key = (node << 8) | symbol
+    slot = _slot(followers, key)
+    followers[slot, 0] = key
+    followers[slot, 1] += 1
+    return np.int64(followers[slot, 1])
+
+
+@kernel(types.int64(_TABLE, types.int64, types.int64))
+def _times(followers: NDArray[np.int32], node: int, symbol: int) -> int:
+    """How often a symbol followed a context so far."""
+    return np.int64(followers[_slot(followers, (node << 8) | symbol), 1])
+
+
+@kernel(types.int64(_TABLE, types.int64, types.int64, types.int64))
+def _child(children: NDArray[np.int32], node: int, symbol: int, fresh: int) -> int:
+    """The longer context; a new one, numbered `fresh`, where it is not there and fresh > 0."""
+    key = (node << 8) | symbol
+    slot = _slot(children, key)
+    if children[slot, 0] == 0 and fresh > 0:
+        children[slot, 0], children[slot, 1] = key, fresh
+    return np.int64(children[slot, 1])
+
+
+@kernel(types.void(types.int32[::1], types.uint8[::1], types.int64, types.int64, types.int64))
+def _prefer(
+    best: NDArray[np.int32], guess: NDArray[np.uint8], node: int, symbol: int, count: int
+) -> None:
+    """Keep what a context predicts: the symbol seen most often, of equal ones the larger."""
+    if count > best[node] or (count == best[node] and symbol > guess[node]):
+        best[node], guess[node] = count, symbol
+
+
+@kernel(_PAIR(_BYTES))
+def markov_models(symbols: NDArray[np.uint8]) -> tuple[int, int]:
+    """Correct predictions of MultiMMC and their longest run; at least 18 samples.
+
+    A model is full no later than the longer ones, so that a context is never known where a
+    shorter one is not.
+    """
+    children = np.zeros((1 << _TABLE_BITS, 2), dtype=np.int32)
+    followers = np.zeros((1 << _TABLE_BITS, 2), dtype=np.int32)
+    best = np.zeros(DEPTH * MARKOV_ENTRIES + 2, dtype=np.int32)
+    guess = np.zeros(DEPTH * MARKOV_ENTRIES + 2, dtype=np.uint8)
+    entries = np.zeros(DEPTH + 1, dtype=np.int64)
+    scores = np.zeros(DEPTH + 1, dtype=np.int64)
+    nodes, winner, correct, run, longest = 2, 1, 0, 0, 0  # node 1 is the empty context
+    for index in range(1, symbols.size):
+        symbol = np.int64(symbols[index])
+        leader, node = winner, 1
+        for length in range(1, min(DEPTH, index) + 1):
+            is_open = entries[length] < MARKOV_ENTRIES
+            node = _child(children, node, symbols[index - length], nodes if is_open else 0)
+            if node == 0:
+                break
+            if node == nodes:
+                nodes += 1
+            elif index > 1:  # there is no prediction of the second symbol
+                if guess[node] == symbol:
+                    scores[length] += 1
+                    if scores[length] >= scores[winner]:
+                        winner = length
+                    if length == leader:
+                        correct += 1
+                        run += 1
+                        longest = max(longest, run)
+                elif length == leader:
+                    run = 0
+            if is_open or _times(followers, node, symbol) > 0:
+                count = _follow(followers, node, symbol)
+                entries[length] += count == 1
+                _prefer(best, guess, node, symbol, count)
+    return correct, longest
+
+
+@kernel(_PAIR(_BYTES))
+def dictionary(symbols: NDArray[np.uint8]) -> tuple[int, int]:
+    """Correct predictions of LZ78Y and their longest run; at least 18 samples.
+
+    Longer contexts come first, in prediction and in the race for the last free entries. A node
+    without a count is no entry: it only leads to a longer one.
+    """
+    children = np.zeros((1 << _TABLE_BITS, 2), dtype=np.int32)
+    followers = np.zeros((1 << _TABLE_BITS, 2), dtype=np.int32)
+    best = np.zeros(DICTIONARY_ENTRIES + 2 * DEPTH, dtype=np.int32)
+    guess = np.zeros(DICTIONARY_ENTRIES + 2 * DEPTH, dtype=np.uint8)
+    path = np.zeros(DEPTH + 1, dtype=np.int64)
+    path[0] = 1
+    nodes, entries, correct, run, longest = 2, 0, 0, 0, 0
+    for index in range(DEPTH, symbols.size):
+        symbol = np.int64(symbols[index])
+        is_open = entries < DICTIONARY_ENTRIES
+        reach = 0
+        while reach < DEPTH:
+            back = symbols[index - reach - 1]
+            node = _child(children, path[reach], back, nodes if is_open else 0)
+            if node == 0:
+                break
+            nodes += node == nodes
+            reach += 1
+            path[reach] = node
+        most, likely = 0, np.int64(-1)
+        for length in range(reach, 0, -1):
+            node = path[length]
+            if best[node] > most:
+                most, likely = best[node], np.int64(guess[node])
+            if best[node] == 0:
+                if entries >= DICTIONARY_ENTRIES:
+                    continue
+                entries += 1
+            _prefer(best, guess, node, symbol, _follow(followers, node, symbol))
+        if likely == symbol:
+            correct += 1
+            run += 1
+            longest = max(longest, run)
+        else:
+            run = 0
+    return correct, longest
