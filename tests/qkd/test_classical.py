@@ -139,6 +139,24 @@ def test_one_bit_turned_on_the_wire_leaves_nobody_with_a_key_the_other_lacks(
         assert isinstance(error, AuthenticationFailed | RemoteMisuse)
 
 
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_tag_that_does_not_fit_is_refused_though_the_signature_does(number: int) -> None:
+    """The signature covers what was said before it; the tag alone shows that the keys are one."""
+
+    def other_tag(index: int, data: bytes) -> bytes:
+        if index != number:
+            return data
+        said = classical.decode(data)
+        assert isinstance(said, Confirmation)
+        return classical.encode(msgspec.structs.replace(said, tag=bytes(16)))
+
+    table = talk(tamper=other_tag)
+    receiver = Party.ALICE if number == 2 else Party.BOB
+    assert isinstance(table.errors[receiver], AuthenticationFailed)
+    assert "different keys" in str(table.errors[receiver])
+    assert receiver not in confirmed(table)
+
+
 @pytest.mark.parametrize("party", Party)
 def test_a_party_that_shows_an_unknown_identity_gets_no_key(party: Party) -> None:
     mallory = person(party, own=MALLORY)
