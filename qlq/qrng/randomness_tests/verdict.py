@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from qlq.qrng.randomness_tests.outcome import Outcome, RandomnessTest
 
@@ -15,6 +14,9 @@ DISCLAIMER = (
     "A smoke alarm, not evidence of entropy: an alarm means that the bits are not uniform and "
     "independent, silence means nothing for their entropy. Pseudo-random bits pass as well."
 )
+
+RULE = "Bonferroni within a test, Holm across the tests"
+"""How `judge` counts. Source: Holm, Scandinavian Journal of Statistics 6 (1979) 65."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,39 +71,3 @@ def judge(outcomes: Sequence[Outcome], *, family_wise_rate: float = FAMILY_WISE_
         adjusted=tuple((outcome.test, corrected[outcome.test]) for outcome in ran),
         alarms=tuple(test for test in ascending if corrected[test] <= family_wise_rate),
     )
-
-
-def document(outcomes: Sequence[Outcome], verdict: Verdict, *, bits: int) -> dict[str, Any]:
-    """Everything found, as plain values for a JSON document.
-
-    Args:
-        outcomes: What `suite.run` returned.
-        verdict: What `judge` made of them.
-        bits: Length of the sequence.
-
-    Returns:
-        `bits, tests[{test, p_values[{label, p_value}], adjusted_p_value, alarm, refusal}], alarms,
-        family_wise_rate, rule, disclaimer`; `adjusted_p_value` is null where a test was refused,
-        `refusal` where it was run.
-    """
-    adjusted = dict(verdict.adjusted)
-    return {
-        "bits": bits,
-        "tests": [
-            {
-                "test": outcome.test.value,
-                "p_values": [
-                    {"label": p_value.label, "p_value": p_value.value}
-                    for p_value in outcome.p_values
-                ],
-                "adjusted_p_value": adjusted.get(outcome.test),
-                "alarm": outcome.test in verdict.alarms,
-                "refusal": outcome.refusal or None,
-            }
-            for outcome in outcomes
-        ],
-        "alarms": [test.value for test in verdict.alarms],
-        "family_wise_rate": verdict.family_wise_rate,
-        "rule": "Bonferroni within a test, Holm across the tests",
-        "disclaimer": DISCLAIMER,
-    }
