@@ -31,7 +31,7 @@ def markov_models(bits: NDArray[np.uint8]) -> tuple[int, int]:
     for index in range(1, bits.size):
         bit = np.int64(bits[index])
         leader = winner
-        context, is_seen = 0, index > 1  # there is no prediction of the second bit
+        context, is_seen = np.int64(0), index > 1  # there is no prediction of the second bit
         for length in range(1, min(DEPTH, index) + 1):
             context |= np.int64(bits[index - length]) << (length - 1)
             place = 2 * ((1 << length) + context)
@@ -61,7 +61,7 @@ def dictionary(bits: NDArray[np.uint8]) -> tuple[int, int]:
     """Correct predictions of LZ78Y and their longest run; at least 18 bits."""
     counts = np.zeros(4 << DEPTH, dtype=np.int32)
     entries, correct, run, longest = 0, 0, 0, 0
-    past = 0
+    past = np.int64(0)
     for index in range(bits.size):
         bit = np.int64(bits[index])
         most, guess = 0, np.int64(-1)

@@ -42,7 +42,8 @@ class Samples:
     def bit_string(self) -> NDArray[np.uint8]:
         """uint8 (samples * bits,): the symbols before re-mapping, most significant bit first."""
         places = np.arange(self.bits - 1, -1, -1, dtype=np.uint8)
-        return ((self.raw[:, np.newaxis] >> places) & 1).reshape(-1)
+        bits = (self.raw[:, np.newaxis] >> places) & np.uint8(1)
+        return bits.astype(np.uint8, copy=False).reshape(-1)
 
 
 def read(raw: NDArray[np.uint8], *, bits: int | None = None) -> Samples:

@@ -7,6 +7,8 @@ children, one how often a symbol followed. Both are exact; nothing rests on a ha
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import types
 from numpy.typing import NDArray
@@ -21,38 +23,23 @@ DICTIONARY_ENTRIES = 65_536
 _BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 _TABLE = types.int32[:, ::1]
 _PAIR = types.UniTuple(types.int64, 2)  # type: ignore[no-untyped-call]
+_Whole = int | np.integer[Any]
 _TABLE_BITS = 22
 """Twice the slots that the 16 models of 100,000 entries can fill."""
 _FIBONACCI = np.uint64(0x9E3779B97F4A7C15)
 
 
 @kernel(types.int64(_TABLE, types.int64))
-def _slot(table: NDArray[np.int32], key: int) -> int:
-    """Where a key is, or where it would go; row 0 holds keys, 0 for an empty slot."""
+def _slot(table: NDArray[np.int32], key: _Whole) -> _Whole:
+    """Where a key is, or where it would go; the first column holds keys, 0 in an empty slot."""
     slot = np.int64((np.uint64(key) * _FIBONACCI) >> np.uint64(64 - _TABLE_BITS))
     while table[slot, 0] not in (0, key):
         slot = (slot + 1) & (table.shape[0] - 1)
     return slot
 
 
-@kernel(types.int64(_TABLE, types.int64, types.int64))
-def _follow(followers: NDArray[np.int32], node: int, symbol: int) -> int:
-    """How often a symbol followed a context, this time included; makes an entry if need be."""
-    key = (node << 8) | symbol
-    slot = _slot(followers, key)
-    followers[slot, 0] = key
-    followers[slot, 1] += 1
-    return np.int64(followers[slot, 1])
-
-
-@kernel(types.int64(_TABLE, types.int64, types.int64))
-def _times(followers: NDArray[np.int32], node: int, symbol: int) -> int:
-    """How often a symbol followed a context so far."""
-    return np.int64(followers[_slot(followers, (node << 8) | symbol), 1])
-
-
 @kernel(types.int64(_TABLE, types.int64, types.int64, types.int64))
-def _child(children: NDArray[np.int32], node: int, symbol: int, fresh: int) -> int:
+def _child(children: NDArray[np.int32], node: _Whole, symbol: _Whole, fresh: _Whole) -> _Whole:
     """The longer context; a new one, numbered `fresh`, where it is not there and fresh > 0."""
     key = (node << 8) | symbol
     slot = _slot(children, key)
@@ -61,13 +48,30 @@ def _child(children: NDArray[np.int32], node: int, symbol: int, fresh: int) -> i
     return np.int64(children[slot, 1])
 
 
-@kernel(types.void(types.int32[::1], types.uint8[::1], types.int64, types.int64, types.int64))
-def _prefer(
-    best: NDArray[np.int32], guess: NDArray[np.uint8], node: int, symbol: int, count: int
-) -> None:
-    """Keep what a context predicts: the symbol seen most often, of equal ones the larger."""
-    if count > best[node] or (count == best[node] and symbol > guess[node]):
-        best[node], guess[node] = count, symbol
+@kernel(types.boolean(_TABLE, _TABLE, types.int64, types.int64, types.boolean))
+def _learn(
+    followers: NDArray[np.int32],
+    guesses: NDArray[np.int32],
+    node: _Whole,
+    symbol: _Whole,
+    is_open: bool,  # noqa: FBT001 - kernels take no keywords
+) -> bool:
+    """Count what followed a context, and say whether that made an entry.
+
+    A context that is not open counts only what followed it before. It predicts the symbol that
+    followed it most often, of equal ones the larger: `guesses` holds it, and how often.
+    """
+    key = (node << 8) | symbol
+    slot = _slot(followers, key)
+    if followers[slot, 0] == 0 and not is_open:
+        return False
+    followers[slot, 0] = key
+    followers[slot, 1] += 1
+    count = followers[slot, 1]
+    best = guesses[node, 1]
+    if count > best or (count == best and symbol > guesses[node, 0]):
+        guesses[node, 0], guesses[node, 1] = symbol, count
+    return bool(count == 1)
 
 
 @kernel(_PAIR(_BYTES))
@@ -79,14 +83,14 @@ def markov_models(symbols: NDArray[np.uint8]) -> tuple[int, int]:
     """
     children = np.zeros((1 << _TABLE_BITS, 2), dtype=np.int32)
     followers = np.zeros((1 << _TABLE_BITS, 2), dtype=np.int32)
-    best = np.zeros(DEPTH * MARKOV_ENTRIES + 2, dtype=np.int32)
-    guess = np.zeros(DEPTH * MARKOV_ENTRIES + 2, dtype=np.uint8)
+    guesses = np.zeros((DEPTH * MARKOV_ENTRIES + 2, 2), dtype=np.int32)
     entries = np.zeros(DEPTH + 1, dtype=np.int64)
     scores = np.zeros(DEPTH + 1, dtype=np.int64)
     nodes, winner, correct, run, longest = 2, 1, 0, 0, 0  # node 1 is the empty context
     for index in range(1, symbols.size):
         symbol = np.int64(symbols[index])
-        leader, node = winner, 1
+        leader = winner
+        node: _Whole = 1
         for length in range(1, min(DEPTH, index) + 1):
             is_open = entries[length] < MARKOV_ENTRIES
             node = _child(children, node, symbols[index - length], nodes if is_open else 0)
@@ -95,7 +99,7 @@ def markov_models(symbols: NDArray[np.uint8]) -> tuple[int, int]:
             if node == nodes:
                 nodes += 1
             elif index > 1:  # there is no prediction of the second symbol
-                if guess[node] == symbol:
+                if guesses[node, 0] == symbol:
                     scores[length] += 1
                     if scores[length] >= scores[winner]:
                         winner = length
@@ -105,10 +109,7 @@ def markov_models(symbols: NDArray[np.uint8]) -> tuple[int, int]:
                         longest = max(longest, run)
                 elif length == leader:
                     run = 0
-            if is_open or _times(followers, node, symbol) > 0:
-                count = _follow(followers, node, symbol)
-                entries[length] += count == 1
-                _prefer(best, guess, node, symbol, count)
+            entries[length] += _learn(followers, guesses, node, symbol, is_open)
     return correct, longest
 
 
@@ -121,8 +122,7 @@ def dictionary(symbols: NDArray[np.uint8]) -> tuple[int, int]:
     """
     children = np.zeros((1 << _TABLE_BITS, 2), dtype=np.int32)
     followers = np.zeros((1 << _TABLE_BITS, 2), dtype=np.int32)
-    best = np.zeros(DICTIONARY_ENTRIES + 2 * DEPTH, dtype=np.int32)
-    guess = np.zeros(DICTIONARY_ENTRIES + 2 * DEPTH, dtype=np.uint8)
+    guesses = np.zeros((DICTIONARY_ENTRIES + 2 * DEPTH, 2), dtype=np.int32)
     path = np.zeros(DEPTH + 1, dtype=np.int64)
     path[0] = 1
     nodes, entries, correct, run, longest = 2, 0, 0, 0, 0
@@ -141,13 +141,13 @@ def dictionary(symbols: NDArray[np.uint8]) -> tuple[int, int]:
         most, likely = 0, np.int64(-1)
         for length in range(reach, 0, -1):
             node = path[length]
-            if best[node] > most:
-                most, likely = best[node], np.int64(guess[node])
-            if best[node] == 0:
+            if guesses[node, 1] > most:
+                most, likely = guesses[node, 1], np.int64(guesses[node, 0])
+            if guesses[node, 1] == 0:
                 if entries >= DICTIONARY_ENTRIES:
                     continue
                 entries += 1
-            _prefer(best, guess, node, symbol, _follow(followers, node, symbol))
+            _learn(followers, guesses, node, symbol, True)  # noqa: FBT003 - likewise
         if likely == symbol:
             correct += 1
             run += 1

@@ -12,7 +12,20 @@ from qlq.qrng.assessment.bounds import prediction_entropy
 WINDOWS = (63, 255, 1023, 4095)
 LAGS = 128
 _BYTES = types.Array(types.uint8, 1, "C", readonly=True)
+_COUNTS = types.int64[::1]
 _PAIR = types.UniTuple(types.int64, 2)  # type: ignore[no-untyped-call]
+
+
+@kernel(types.int64(_COUNTS, _COUNTS))
+def _mode(counts: NDArray[np.int64], recent: NDArray[np.int64]) -> int:
+    """The most common symbol, of equally common ones that which was seen last."""
+    mode = 0
+    for other in range(1, counts.size):
+        if counts[other] > counts[mode] or (
+            counts[other] == counts[mode] and recent[other] > recent[mode]
+        ):
+            mode = other
+    return mode
 
 
 @kernel(_PAIR(_BYTES, types.int64))
@@ -21,7 +34,6 @@ def _most_common_in_windows(symbols: NDArray[np.uint8], alphabet: int) -> tuple[
     sizes = np.array(WINDOWS)
     counts = np.zeros((sizes.size, alphabet), dtype=np.int64)
     recent = np.zeros(alphabet, dtype=np.int64)
-    best = np.zeros(sizes.size, dtype=np.int64)
     guess = np.zeros(sizes.size, dtype=np.int64)
     scores = np.zeros(sizes.size, dtype=np.int64)
     winner, correct, run, longest = 0, 0, 0, 0
@@ -43,16 +55,8 @@ def _most_common_in_windows(symbols: NDArray[np.uint8], alphabet: int) -> tuple[
                 gone = np.int64(-1)
             counts[window, symbol] += 1
             if gone >= 0 and gone == guess[window]:
-                best[window] = 0
-                for other in range(alphabet):  # ties go to the symbol that was seen last
-                    count = counts[window, other]
-                    if count > best[window] or (
-                        count == best[window] and recent[other] > recent[guess[window]]
-                    ):
-                        best[window] = count
-                        guess[window] = other
-            elif counts[window, symbol] >= best[window]:
-                best[window] = counts[window, symbol]
+                guess[window] = _mode(counts[window], recent)
+            elif counts[window, symbol] >= counts[window, guess[window]]:
                 guess[window] = symbol
         if is_correct:
             correct += 1
@@ -70,7 +74,8 @@ def _lagged(symbols: NDArray[np.uint8]) -> tuple[int, int]:
     `scores[LAGS - lag]` belongs to a lag, so that the past lies in memory as the scores do.
     """
     scores = np.zeros(LAGS, dtype=np.int32)
-    winner, high, correct, run, longest = 1, 0, 0, 0, 0
+    high = np.int32(0)
+    winner, correct, run, longest = 1, 0, 0, 0
     for index in range(1, symbols.size):
         symbol = symbols[index]
         if symbols[index - winner] == symbol:
@@ -87,7 +92,7 @@ def _lagged(symbols: NDArray[np.uint8]) -> tuple[int, int]:
             score = seen[place] + hit
             seen[place] = score
             top = max(top, score * hit)
-        if top >= max(high, 1):
+        if top > 0 and top >= high:
             high = top
             for place in range(reach):  # ties go to the largest lag
                 if seen[place] == top and past[place] == symbol:
