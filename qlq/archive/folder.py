@@ -91,19 +91,29 @@ def write(
     Raises:
         ConfigError: The folder cannot be written.
     """
-    check_free(folder)
     contents = dict(public) | {f"{SECRETS}/{name}": data for name, data in secret.items()}
     files = {name: digest.sha256(data).hex() for name, data in contents.items()}
     document = canonical_json(sealed({**manifest, "schema": SCHEMA, "files": files}))
+    publish(folder, {**contents, MANIFEST: document})
+
+
+def publish(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write files into a new folder, durably; it appears complete or not at all.
+
+    Args:
+        folder: Where the files go; it must not exist, or be empty.
+        contents: By file name; those below `secrets/` get mode 0600.
+
+    Raises:
+        ConfigError: The folder cannot be written.
+    """
+    check_free(folder)
     draft = _draft(folder)
     try:
         draft.mkdir(parents=True)
-        for name, data in {**contents, MANIFEST: document}.items():
-            _write_file(
-                draft / name,
-                data,
-                mode=0o600 if name in files and name.startswith(SECRETS) else 0o644,
-            )
+        for name, data in contents.items():
+            mode = 0o600 if name.startswith(f"{SECRETS}/") else 0o644
+            _write_file(draft / name, data, mode=mode)
         for inside in {(draft / name).parent for name in contents} | {draft}:
             _sync_folder(inside)
         if folder.exists():

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from qlq.archive import classical, document, folder, session
-from qlq.crypto import digest
+from qlq.archive import classical, differences, document, folder, session
+from qlq.archive.differences import Finding, Verdict
 from qlq.errors import ArchiveInvalid, ConfigError, QLQError
 from qlq.qkd import record, referee
 from qlq.qkd.conversation import LinkOutcomes, LinkUse, converse
@@ -20,41 +19,11 @@ from qlq.qkd.duties import TagKey, Transcript
 from qlq.qkd.parameters import Parameters, secret_length_bits
 
 MANIFEST_BYTES_MAX = 16 << 20
-FILE_BYTES_MAX = 256 << 20
-ABSENT = "no such field"
 MALFORMED = (
     *(QLQError, msgspec.MsgspecError, struct.error),
     *(LookupError, TypeError, AttributeError, ValueError, ArithmeticError),
 )
 """What reading a session of somebody else's making may raise: fields of another type or shape."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One difference. `field` is empty where a whole file is meant; secrets are never shown."""
-
-    file: str
-    field: str
-    expected: str
-    found: str
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The result of a check.
-
-    Attributes:
-        level: `full` with secrets, `public` without.
-        findings: All differences; an archive without any is valid.
-    """
-
-    level: str
-    findings: tuple[Finding, ...]
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether nothing differs."""
-        return not self.findings
 
 
 def check(path: Path) -> Verdict:
@@ -66,7 +35,7 @@ def check(path: Path) -> Verdict:
     manifest, findings = _read_manifest(path)
     if manifest is None:
         return Verdict("public", tuple(findings))
-    contents, missing = _read_files(path, manifest)
+    contents, missing = differences.read_files(path, manifest, manifest_name=folder.MANIFEST)
     findings += missing
     secret = {
         name.removeprefix(f"{folder.SECRETS}/"): data
@@ -87,7 +56,7 @@ def _read_manifest(path: Path) -> tuple[dict[str, Any] | None, list[Finding]]:
     file = path / folder.MANIFEST
     if not file.is_file():
         raise ConfigError(f"{path} is not an archive: it has no {folder.MANIFEST}")
-    data = _read(file, limit=MANIFEST_BYTES_MAX)
+    data = differences.read(file, limit=MANIFEST_BYTES_MAX)
     try:
         manifest = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -108,46 +77,6 @@ def _read_manifest(path: Path) -> tuple[dict[str, Any] | None, list[Finding]]:
 
 def _schema(manifest: object) -> str:
     return str(manifest.get("schema")) if isinstance(manifest, dict) else type(manifest).__name__
-
-
-def _read(file: Path, *, limit: int) -> bytes:
-    try:
-        with file.open("rb") as handle:
-            data = handle.read(limit + 1)
-    except OSError as error:
-        raise ConfigError(f"cannot read {file}: {error.strerror}") from error
-    if len(data) > limit:
-        raise ConfigError(f"{file} is larger than {limit} bytes: not an archive of QLQ")
-    return data
-
-
-def _read_files(path: Path, manifest: Mapping[str, Any]) -> tuple[dict[str, bytes], list[Finding]]:
-    """Every file that the manifest names; an absent `secrets/` is no finding."""
-    listed = manifest.get("files")
-    if not isinstance(listed, dict):
-        return {}, [Finding(folder.MANIFEST, "files", "digests by file name", "none")]
-    contents: dict[str, bytes] = {}
-    findings = []
-    with_secrets = (path / folder.SECRETS).exists()
-    for name, expected in sorted(listed.items()):
-        if name.startswith(f"{folder.SECRETS}/") and not with_secrets:
-            continue
-        if not _is_plain(name) or not (path / name).is_file():
-            findings.append(Finding(name, "", "a file", "none"))
-            continue
-        contents[name] = _read(path / name, limit=FILE_BYTES_MAX)
-        found = digest.sha256(contents[name]).hex()
-        if found != expected:
-            findings.append(Finding(name, "sha256", str(expected), found))
-    present = {str(file.relative_to(path)) for file in path.rglob("*") if not file.is_dir()}
-    extra = sorted(present - set(listed) - {folder.MANIFEST})
-    findings += [Finding(name, "", "no such file", "a file") for name in extra]
-    return contents, findings
-
-
-def _is_plain(name: str) -> bool:
-    """Whether a name stays inside the archive."""
-    return not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
 def _recompute(
@@ -195,24 +124,7 @@ def _recompute(
 
 
 def _compare(name: str, expected: object, found: object) -> list[Finding]:
-    """Differences of two JSON values, each with the path of its field."""
-    if isinstance(expected, dict) and isinstance(found, dict):
-        return [
-            finding
-            for key in sorted(expected.keys() | found.keys())
-            for finding in _compare(
-                f"{name}.{key}", expected.get(key, ABSENT), found.get(key, ABSENT)
-            )
-        ]
-    if isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
-        return [
-            finding
-            for index, (first, second) in enumerate(zip(expected, found, strict=True))
-            for finding in _compare(f"{name}[{index}]", first, second)
-        ]
-    if expected == found and type(expected) is type(found):
-        return []
-    return [Finding(folder.MANIFEST, name, json.dumps(expected), json.dumps(found))]
+    return differences.compare(name, expected, found, file=folder.MANIFEST)
 
 
 def _replay(

@@ -40,21 +40,21 @@ _LEAF, _NODE = b"\x00", b"\x01"
 
 ASSUMPTIONS = (
     (
-        "No-signalling: the two qubits do not tell each other their settings. They lie on one chip, "
-        "so that this is an assumption, tested on the same data (p and largest shift of a marginal "
-        "are given) and not enforced by distance. This is a self-test, never device-independent."
+        "No-signalling: the two qubits do not tell each other their settings. They lie on one "
+        "chip, so that this is an assumption, tested on the same data (p and the largest shift of "
+        "a marginal are given), not enforced by distance: a self-test, never device-independent."
     ),
     (
-        "Settings: drawn for each round from the client's operating system, uniform, and independent "
-        "of the device and of whoever made it."
+        "Settings: drawn for each round from the client's operating system, uniform, and "
+        "independent of the device and of whoever made it."
     ),
     (
-        "Rows: rounds with equal settings were sent together, in rows shuffled within blocks of time. "
-        "No shot's outcome depends on the settings of other shots, beyond the block it lies in."
+        "Rows: rounds with equal settings were sent together, in rows shuffled within blocks of "
+        "time. No shot's outcome depends on other shots' settings, but for the block it lies in."
     ),
     (
-        "Side information about the outcomes is classical; quantum memories that stay entangled with "
-        "the device are not covered."
+        "Side information about the outcomes is classical; quantum memories that stay entangled "
+        "with the device are not covered."
     ),
     (
         "The factors, their power, the lengths and the extractor's seed were fixed after the "
@@ -69,8 +69,8 @@ ASSUMPTIONS = (
         "power. The numbers of the data that it tells were deducted from the entropy."
     ),
     (
-        "The outcomes are those of the named job. Whoever runs the device has seen them: the bits are "
-        "fresh, and they are no secret from the provider."
+        "The outcomes are those of the named job. Whoever runs the device has seen them: the bits "
+        "are fresh, and they are no secret from the provider."
     ),
 )
 
