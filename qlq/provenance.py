@@ -80,9 +80,14 @@ class EntropyTier(IntEnum):
     """T4: a pulse of a device-independent source, as attested by it."""
 
     @property
+    def code(self) -> str:
+        """The tier as documents name it, `T0` to `T4`."""
+        return f"T{self.value}"
+
+    @property
     def label(self) -> str:
-        """The tier in the words that documents and tables use, for example `T0 none`."""
-        return f"T{self.value} {_TIER_WORDS[self]}"
+        """The tier in words for people, for example `T0 none`."""
+        return f"{self.code} {_TIER_WORDS[self]}"
 
 
 _TIER_WORDS = {

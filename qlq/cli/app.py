@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from qlq.cli import backend, config, console, demo, doctor, emulator, job, keys, qkd, terminals
+from qlq.cli import (
+    backend,
+    config,
+    console,
+    demo,
+    doctor,
+    emulator,
+    job,
+    keys,
+    qkd,
+    rng,
+    terminals,
+)
 
 app = typer.Typer(
     name="qlq",
@@ -19,6 +31,7 @@ app = typer.Typer(
 )
 terminals.register(qkd.app)
 app.add_typer(qkd.app, name="qkd")
+app.add_typer(rng.app, name="rng")
 app.add_typer(backend.app, name="backend")
 app.add_typer(job.app, name="job")
 app.add_typer(keys.app, name="keys")

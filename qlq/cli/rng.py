@@ -2,6 +2,229 @@
 
 from __future__ import annotations
 
+import base64
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
 
+from qlq.cli import console, settings, terms
+
+if TYPE_CHECKING:
+    from qlq.node.entropy import EntropyOrder
+
 app = typer.Typer(help="Quantum random numbers.", no_args_is_help=True)
+
+SCHEMA_GET = "qlq.rng.get/1"
+GET_BYTES_MAX = 1 << 20
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Backends = Annotated[
+    list[str] | None,
+    typer.Option("--backend", help="Backend URI: aer:fez, ibm:NAME …; more are tried in order."),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Fail without a quantum backend; this is the default.")
+]
+AllowFallback = Annotated[
+    bool,
+    typer.Option("--allow-fallback", help="Let the operating system stand in, marked degraded."),
+]
+AllowShort = Annotated[
+    bool, typer.Option("--allow-short", help="Measure less than a full assessment takes.")
+]
+ReseedBytes = Annotated[int, typer.Option(min=1, help="Bytes from one seed; then measure again.")]
+RESEED_BYTES = 1 << 30
+
+
+class Format(StrEnum):
+    """How bytes are written on stdout."""
+
+    RAW = "raw"
+    HEX = "hex"
+    BASE64 = "base64"
+
+
+@app.command()
+def get(
+    *,
+    count: Annotated[
+        int, typer.Option("--bytes", min=1, max=GET_BYTES_MAX, help="How many bytes.")
+    ] = 32,
+    backend: Backends = None,
+    format: Annotated[Format, typer.Option(help="raw, hex or base64.")] = Format.HEX,  # noqa: A002 - the option's name
+    full_entropy: Annotated[
+        bool, typer.Option("--full-entropy", help="As much entropy as bits, or fail.")
+    ] = False,
+    strict: Strict = False,
+    allow_fallback: AllowFallback = False,
+    allow_short: AllowShort = False,
+    max_cost: terms.MaxCost = None,
+    max_qpu_seconds: terms.MaxQpuSeconds = None,
+    yes: terms.Yes = False,
+    deadline: terms.Deadline = None,
+    json: Json = False,
+) -> None:
+    """Print random bytes; stderr or the document says what they are worth."""
+    console.State.document_schema = SCHEMA_GET if json else None
+    order = _order(
+        backend,
+        strict=strict,
+        allow_fallback=allow_fallback,
+        allow_short=allow_short,
+        consent=(max_cost, max_qpu_seconds, yes),
+        deadline=deadline,
+    )
+    if format is Format.RAW and not json:
+        _refuse_terminal()
+    with console.interruptible():
+        document = _drawn(order, count, full_entropy=full_entropy)
+    if json:
+        console.document(SCHEMA_GET, document)
+        return
+    _warn_degraded(document)
+    console.tell(f"{document['tier_label']}, claim {document['claim_bits']:g} bits")
+    for reason in document["claim_reasons"]:
+        console.tell(reason)
+    _write(bytes.fromhex(document["bytes_hex"]), format)
+
+
+@app.command()
+def stream(
+    *,
+    count: Annotated[
+        int | None, typer.Option("--bytes", min=1, help="How many bytes; endless without it.")
+    ] = None,
+    backend: Backends = None,
+    reseed_bytes: ReseedBytes = RESEED_BYTES,
+    strict: Strict = False,
+    allow_fallback: AllowFallback = False,
+    allow_short: AllowShort = False,
+    max_cost: terms.MaxCost = None,
+    max_qpu_seconds: terms.MaxQpuSeconds = None,
+    yes: terms.Yes = False,
+    deadline: terms.Deadline = None,
+) -> None:
+    """Write raw random bytes to a pipe; ends with an error as soon as the source is lost."""
+    from qlq.node import entropy
+    from qlq.qrng import generators
+
+    order = _order(
+        backend,
+        strict=strict,
+        allow_fallback=allow_fallback,
+        allow_short=allow_short,
+        consent=(max_cost, max_qpu_seconds, yes),
+        deadline=deadline,
+        reseed_bytes=reseed_bytes,
+    )
+    _refuse_terminal()
+    pool, _ = entropy.open_pool(order, console.tell)
+    left = sys.maxsize if count is None else count
+    told = None
+    with console.interruptible():
+        for draw in generators.chunks(pool, left):
+            if told != (draw.tier, draw.degraded):
+                told = (draw.tier, draw.degraded)
+                _warn_degraded({"degraded": draw.degraded, "claim_reasons": draw.reasons})
+                console.tell(draw.reasons[0])
+            sys.stdout.buffer.write(draw.bytes)
+        sys.stdout.buffer.flush()
+
+
+def _order(
+    backend: list[str] | None,
+    *,
+    strict: bool,
+    allow_fallback: bool,
+    allow_short: bool,
+    consent: tuple[str | None, float | None, bool],
+    deadline: float | None,
+    reseed_bytes: int = RESEED_BYTES,
+) -> EntropyOrder:
+    """What the options ask for; raises ConfigError for options that exclude each other."""
+    from qlq.backends.chain import Fallback
+    from qlq.errors import ConfigError
+    from qlq.node.entropy import EntropyOrder, Sampling
+
+    if strict and allow_fallback:
+        raise ConfigError("--strict and --allow-fallback exclude each other: leave one out")
+    found = settings.load(backend=backend[0] if backend else None)
+    max_cost, max_qpu_seconds, yes = consent
+    return EntropyOrder(
+        backends=(found.backend, *(backend or [])[1:]),
+        fallback=Fallback.ALLOWED if allow_fallback else Fallback.FORBIDDEN,
+        sampling=Sampling.SHORT if allow_short else Sampling.FULL,
+        consent=terms.consent(max_cost=max_cost, max_qpu_seconds=max_qpu_seconds, yes=yes),
+        deadline_s=None if deadline is None else terms.time_left(deadline, default_s=deadline),
+        reseed_bytes=reseed_bytes,
+    )
+
+
+def _drawn(order: EntropyOrder, count: int, *, full_entropy: bool) -> dict[str, Any]:
+    """The bytes and everything about them, as the document shows it."""
+    from dataclasses import asdict
+
+    from qlq.node import entropy
+
+    pool, origin = entropy.open_pool(order, console.tell)
+    if full_entropy:
+        block = origin.full_entropy(count)
+        found = _fields(
+            block.material, block.tier, block.min_entropy_bits, block.reasons, block.certificate_id
+        )
+        provenance, degraded = block.provenance, False
+    else:
+        draw = pool.draw(count)
+        found = _fields(draw.bytes, draw.tier, draw.claim_bits, draw.reasons, draw.certificate_id)
+        provenance, degraded = pool.provenance, draw.degraded
+    return {
+        **found,
+        "degraded": degraded,
+        "provenance": {
+            "jobs": entropy.describe(provenance),
+            "attempts": [asdict(attempt) for attempt in origin.attempts],
+        },
+    }
+
+
+def _fields(
+    data: bytes,
+    tier: Any,
+    claim_bits: float,
+    reasons: tuple[str, ...],
+    certificate_id: str | None,
+) -> dict[str, Any]:
+    return {
+        "bytes_hex": data.hex(),
+        "tier": tier.code,
+        "tier_label": tier.label,
+        "claim_bits": claim_bits,
+        "claim_reasons": list(reasons),
+        "certificate_id": certificate_id,
+    }
+
+
+def _warn_degraded(document: dict[str, Any]) -> None:
+    """Say on stderr, also under --quiet, that the bytes are not what was asked for first."""
+    if document["degraded"]:
+        sys.stderr.write(f"warning: degraded: {document['claim_reasons'][0]}\n")
+
+
+def _refuse_terminal() -> None:
+    """Raw bytes would garble a terminal."""
+    if sys.stdout.isatty():
+        from qlq.errors import ConfigError
+
+        raise ConfigError("raw bytes do not go to a terminal: send them to a file or a pipe")
+
+
+def _write(data: bytes, form: Format) -> None:
+    if form is Format.RAW:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        text = data.hex() if form is Format.HEX else base64.b64encode(data).decode()
+        sys.stdout.write(text + "\n")

@@ -263,7 +263,7 @@ def extract(
     Args:
         batch: Ordered with the seed's commitment.
         seed: At least n + m - 1 bits.
-        min_entropy_bits: Claimed for the whole batch, see `qlq.qrng.claims`.
+        min_entropy_bits: Claimed for the whole batch, see `qlq.qrng.source_claims`.
         output_bits: m; None takes all that the lemma allows.
         eps: Distance from uniform, in (0, 1).
         bound: Which form of the lemma.

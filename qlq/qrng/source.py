@@ -124,18 +124,34 @@ def hadamard_program(width: int) -> Program:
 
 
 def order_hadamard(
-    *, raw_bits: int, width: int, tags: tuple[str, ...] = (), seed_commitment: str | None = None
+    *,
+    raw_bits: int,
+    width: int,
+    shots_max: int | None = None,
+    tags: tuple[str, ...] = (),
+    seed_commitment: str | None = None,
 ) -> Order:
     """An order of at least `raw_bits` bits, `width` of them in each shot.
 
+    Args:
+        raw_bits: At least `BATCH_BITS_MIN`.
+        width: Qubits, at least 1.
+        shots_max: Most shots of a row; more are spread over equal rows. None for no limit.
+        tags: Words to find the job by.
+        seed_commitment: As in `Order`.
+
     Raises:
-        ValueError: `raw_bits` is below `BATCH_BITS_MIN`, or `width` below 1.
+        ValueError: `raw_bits` is below `BATCH_BITS_MIN`, or `width` or `shots_max` below 1.
         CircuitRejected: `width` is above what a program may have.
     """
     if raw_bits < BATCH_BITS_MIN:
         raise ValueError(f"a batch has at least {BATCH_BITS_MIN} raw bits, not {raw_bits}")
     program = hadamard_program(width)
-    plan = Plan(program, np.zeros((1, 0)), -(-raw_bits // width), tags=tags)
+    shots = -(-raw_bits // width)
+    if shots_max is not None and shots_max < 1:
+        raise ValueError(f"a row has at least 1 shot, not {shots_max}")
+    rows = 1 if shots_max is None else -(-shots // shots_max)
+    plan = Plan(program, np.zeros((rows, 0)), -(-shots // rows), tags=tags)
     return Order(Circuit.HADAMARD, plan, seed_commitment)
 
 
