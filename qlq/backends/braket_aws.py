@@ -261,7 +261,8 @@ class BraketBackend:
         return self._cost(tasks=sum(count > 0 for count in shots), shots=sum(shots))
 
     def close(self) -> None:
-        """Nothing to give back: jobs go on."""
+        """Close the connections; jobs go on."""
+        self._account.close()
 
     @property
     def _is_qpu(self) -> bool:

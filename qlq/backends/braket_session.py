@@ -84,6 +84,11 @@ class Account:
     is_vendors: bool
     document: Mapping[str, Any] = field(repr=False)
 
+    def close(self) -> None:
+        """Close the client's connections; it opens new ones when it is used again."""
+        self.session.braket_client.close()
+        self.session.s3_client.close()
+
 
 def open_account(arn: str) -> Account:
     """The device with this ARN; credentials come from wherever the client finds them.
@@ -116,11 +121,13 @@ def open_account(arn: str) -> Account:
                 f"device {arn} describes itself in a way that this version of "
                 "amazon-braket-schemas does not know: update it"
             ) from error
-    is_vendors = bool(
-        _VENDOR_API.fullmatch(str(session.braket_client.meta.endpoint_url))
-        and _VENDOR_BUCKET.fullmatch(bucket_url)
-    )
+    is_vendors = are_vendors(api=str(session.braket_client.meta.endpoint_url), bucket=bucket_url)
     return Account(session, device, is_vendors, _document(device))
+
+
+def are_vendors(*, api: str, bucket: str) -> bool:
+    """Whether both URLs are Amazon's own, so that what comes from there may be hardware."""
+    return bool(_VENDOR_API.fullmatch(api) and _VENDOR_BUCKET.fullmatch(bucket))
 
 
 def spending_limit(session: AwsSession, arn: str) -> SpendingLimit | None:

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from botocore.httpsession import URLLib3Session
 
-from qlq.backends import registry
 from qlq.backends.emulator.braket import BraketEmulator
 from qlq.backends.emulator.faults import Fault, FaultScript
 from qlq.backends.emulator.server import Server
-from qlq.backends.port import Backend
-
-GARNET = "braket:arn:aws:braket:eu-north-1::device/qpu/iqm/Garnet"
-FORTE = "braket:arn:aws:braket:us-east-1::device/qpu/ionq/Forte-1"
 
 Start = Callable[..., Server]
 
@@ -22,6 +18,15 @@ Start = Callable[..., Server]
 def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Starts an emulator with some faults, and points the client of this process at it."""
     servers: list[Server] = []
+    sessions: list[URLLib3Session] = []
+
+    construct = URLLib3Session.__init__
+
+    def noting(session: URLLib3Session, *arguments: object, **settings: object) -> None:
+        construct(session, *arguments, **settings)
+        sessions.append(session)
+
+    monkeypatch.setattr(URLLib3Session, "__init__", noting)  # the client never closes its sockets
 
     def started(*faults: Fault, **settings: object) -> Server:
         emulator = BraketEmulator(**settings)  # type: ignore[arg-type]
@@ -34,12 +39,5 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     yield started
     for server in servers:
         server.close()
-
-
-@pytest.fixture
-def garnet(start: Start) -> Iterator[Backend]:
-    """The device with program sets, on an emulator without faults."""
-    start()
-    backend = registry.open_backend(GARNET)
-    yield backend
-    backend.close()
+    for session in sessions:
+        session.close()

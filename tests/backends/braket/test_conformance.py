@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +11,6 @@ import pytest
 from qlq import circuit
 from qlq.backends import registry
 from qlq.backends.conformance import BackendConformance
-from qlq.backends.emulator.braket import BraketEmulator
 from qlq.backends.emulator.server import Server
 from qlq.circuit import Plan
 from qlq.errors import CircuitRejected
@@ -26,15 +25,14 @@ class Emulated(BackendConformance):
     takes_seeds: ClassVar[bool] = False
 
     @pytest.fixture(autouse=True)
-    def server(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        server = Server(BraketEmulator())
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        yield
-        server.close()
+    def _emulator(self, start: Callable[..., Server]) -> None:
+        start()
 
 
-class WithoutReset(Emulated):
+class TestForte(Emulated):
+    uri = "braket:arn:aws:braket:us-east-1::device/qpu/ionq/Forte-1"
+    noise_max = 0.03
+
     def test_a_bit_measured_before_a_reset_stays(self) -> None:
         """The device has no reset: refused before a task exists."""
         plan = Plan(circuit.parse(RESET, name="reset"), np.zeros((1, 0)), 20)
@@ -46,17 +44,3 @@ class WithoutReset(Emulated):
 class TestGarnet(Emulated):
     uri = "braket:arn:aws:braket:eu-north-1::device/qpu/iqm/Garnet"
     noise_max = 0.06
-
-
-class TestForte(WithoutReset):
-    uri = "braket:arn:aws:braket:us-east-1::device/qpu/ionq/Forte-1"
-    noise_max = 0.03
-
-
-class TestCepheus(WithoutReset):
-    uri = "braket:arn:aws:braket:us-west-1::device/qpu/rigetti/Cepheus-1-108Q"
-    noise_max = 0.12
-
-
-class TestSV1(WithoutReset):
-    uri = "braket:arn:aws:braket:::device/quantum-simulator/amazon/sv1"
