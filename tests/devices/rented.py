@@ -9,8 +9,9 @@ The folder (RENTED_FOLDER) stands for the vendor's servers, so that several proc
 Words of a script: `ok`, `transient` (a 5xx or 429: nothing happened), `drop-before` and
 `drop-after` (the answer is lost, the job was not or was accepted), `unavailable` (withdrawn
 credentials), `silent` (no answer for a minute, nothing happens), `late` (accepted, answered a
-minute later), `reject`, and for `status` the words of `Status`. What the script leaves open is
-`ok`; a list that ends with `...` repeats the word before it.
+minute later), `reject`, `dear` (a price a thousand times higher), and for `status` the words of
+`Status`. What the script leaves open is `ok`; a list that ends with `...` repeats the word before
+it.
 
 Shots follow the closed form of BB84's circuit, with an error rate of its own, from a generator
 that is seeded with the job's id: whoever fetches a job gets the same bits.
@@ -75,8 +76,8 @@ class Rented:
         )
 
     def estimate(self, plan: Plan) -> Cost:
-        self._arrive("estimate")
-        amount = None if self._price is None else self._price * plan.executions
+        dearer = 1000 if self._arrive("estimate") == "dear" else 1
+        amount = None if self._price is None else self._price * plan.executions * dearer
         return Cost(plan.executions / 4000, amount, "USD", "price list of a test", "2026-01-01")
 
     def submit(self, plan: Plan) -> Handle:

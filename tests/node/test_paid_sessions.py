@@ -322,6 +322,22 @@ def test_eve_s_second_job_is_asked_for_once_with_the_first(vendor: Any, settings
     assert len(vendor.jobs()) == 3
 
 
+@pytest.mark.parametrize(
+    "given", [Consent(Caps(cost=Decimal(2))), Consent(ask=lambda _question: True)]
+)
+def test_a_price_that_rises_between_eve_s_two_jobs_is_not_paid(
+    vendor: Any, settings: Settings, given: Consent
+) -> None:
+    vendor.script(estimate=["ok", "dear"])
+    with pytest.raises(BudgetRefused) as caught:
+        order(settings, eve=EVE, qber_max=0.08, consent=given, then=("aer",))
+    assert vendor.calls("submit") == 1
+    assert f"qlq job resume {only(settings).id}" in "".join(caught.value.__notes__)
+    vendor.script()
+    assert resume(settings, only(settings).id).is_new
+    assert len(vendor.jobs()) == 2
+
+
 def test_a_second_resume_says_that_it_is_done_and_pays_nothing(
     vendor: Any, settings: Settings
 ) -> None:
