@@ -221,7 +221,7 @@ class _Placing:
         submission = _Submission(self.backend, self.plan)
         what = f"submit to {self.backend.name}"
         if self.clock.remaining_s() <= 0:
-            raise Stalled(f"{what} was not tried: the deadline has passed")
+            raise patience.NotAsked(f"{what} was not tried: the deadline has passed")
         try:
             return patience.once(submission, clock=self.clock, what=what, limit_s=SUBMIT_S_MAX)
         except AmbiguousSubmit as error:

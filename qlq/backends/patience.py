@@ -33,6 +33,10 @@ _WAIT_MAX_S = 20.0
 _WAIT_LATE_S = 0.5
 
 
+class NotAsked(Stalled):
+    """No time was left for another call: whatever went wrong before is the reason."""
+
+
 class Clock:
     """Time since the start, and until the deadline.
 
@@ -66,7 +70,7 @@ def once(
     """
     left_s = min(limit_s, clock.remaining_s())
     if left_s <= 0:
-        raise Stalled(f"{what} was not asked: the deadline has passed")
+        raise NotAsked(f"{what} was not asked: the deadline has passed")
     return watchdog.within(left_s, call, what=what)
 
 
@@ -100,13 +104,18 @@ def retry(
         wait_max=_WAIT_MAX_S,
         wait_jitter=_WAIT_INITIAL_S,
     )
+    reason: TransientError | None = None
     try:
         for attempt in tries:
             with attempt:
-                return call()
+                try:
+                    return call()
+                except TransientError as error:
+                    reason = error if reason is None or not isinstance(error, NotAsked) else reason
+                    raise
     except TransientError as error:
         raise BackendUnavailable(
-            f"{what} kept failing for {clock.elapsed_s():.1f} s: {error}"
+            f"{what} kept failing for {clock.elapsed_s():.1f} s: {reason}"
         ) from error
     raise BackendUnavailable(f"{what} was not asked: no attempt was left")
 

@@ -3,10 +3,10 @@
 A script is a JSON file:
 
     {"schema": "qlq.faults/1", "faults": [
-      {"on": "POST /jobs", "nth": [1, 2], "do": "answer", "status": 500},
-      {"on": "GET /jobs/*", "nth": [3], "do": "answer", "status": 429, "retry_after_s": 1},
-      {"on": "POST /jobs", "nth": [1], "do": "drop-after"},
-      {"on": "POST /jobs", "nth": [1], "do": "fail-job", "reason": "...", "code": 1305}]}
+      {"on": "POST /*/jobs", "nth": [1, 2], "do": "answer", "status": 500},
+      {"on": "GET /*/jobs/*", "nth": [3], "do": "answer", "status": 429, "retry_after_s": 1},
+      {"on": "POST /*/jobs", "nth": [1], "do": "drop-after"},
+      {"on": "POST /*/jobs", "nth": [1], "do": "fail-job", "reason": "...", "code": 1305}]}
 
 `on` is a method and a pattern of the path without the query, in which `*` stands for any text;
 `nth` counts the requests that match, from 1, and is every one of them where it is left out.
