@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qlq.cli import console, settings, terms
+from qlq.cli import console, settings, terms, wishes
 
 if TYPE_CHECKING:
     from qlq.node.jobs_desk import Resumed
@@ -26,38 +26,19 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 def run(
     *,
     protocol: Annotated[str, typer.Option(help="bb84 or e91.")] = "bb84",
-    backend: Annotated[
-        list[str] | None,
-        typer.Option(help="Backend URI: aer, aer:fez, ibm:NAME …; more are tried in order."),
-    ] = None,
+    backend: wishes.Backends = None,
     pulses: Annotated[int, typer.Option(help="Signals or pairs to send.")] = 100_000,
-    symmetric: Annotated[
-        bool, typer.Option("--symmetric", help="Uniform bases, random sample of all rounds.")
-    ] = False,
-    basis_bias: Annotated[
-        float | None, typer.Option(help="Probability of the key setting, 0.5 to 0.99.")
-    ] = None,
-    qber_max: Annotated[
-        float | None, typer.Option(help="Tolerated QBER; default from the calibration.")
-    ] = None,
-    reconciliation: Annotated[
-        str, typer.Option(help="cascade, cascade-biconf or cascade-yanetal.")
-    ] = "cascade",
-    eve: Annotated[
-        str | None, typer.Option(help="intercept-resend:P[@random|key|test|ANGLE]")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Reproducible run; its keys are never stored.")
-    ] = None,
+    symmetric: wishes.Symmetric = False,
+    basis_bias: wishes.BasisBias = None,
+    qber_max: wishes.QberMax = None,
+    reconciliation: wishes.Method = "cascade",
+    eve: wishes.Eve = None,
+    seed: wishes.Seed = None,
     eps_sec: Annotated[float, typer.Option(help="Secrecy epsilon.")] = 1e-10,
     eps_cor: Annotated[float, typer.Option(help="Correctness epsilon.")] = 1e-12,
     archive: Annotated[Path | None, typer.Option(help="Folder for the archive.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what it would take; submit nothing.")
-    ] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Forbid the classical fallback.")
-    ] = False,
+    dry_run: wishes.DryRun = False,
+    strict: wishes.Strict = False,
     max_cost: terms.MaxCost = None,
     max_qpu_seconds: terms.MaxQpuSeconds = None,
     yes: terms.Yes = False,

@@ -126,6 +126,16 @@ class _Run:
     tag_keys: dict[Party, TagKey] = field(default_factory=dict)
     bootstrap_bits: int = 0
     backend_s: float = 0.0
+    started_s: float = field(default_factory=time.perf_counter)
+
+    def timing(self) -> dict[str, float]:
+        """Seconds since the start, and how they were shared."""
+        wall_s = time.perf_counter() - self.started_s
+        return {
+            "wall_s": wall_s,
+            "backend_s": self.backend_s,
+            "post_processing_s": wall_s - self.backend_s,
+        }
 
 
 def default_qber_max(info: DeviceInfo, protocol: Protocol) -> float:
@@ -169,7 +179,6 @@ def run(
         ConfigError: The archive cannot be written; found out before the first pulse.
         KeysExhausted: The authentication pool is empty.
     """
-    started = time.perf_counter()
     if archive is not None:
         folder.check_free(archive)
     tell = progress or (lambda _text: None)
@@ -193,7 +202,6 @@ def run(
         ending=ending,
         attack_text=attack_text,
         archive=archive,
-        started=started,
         attempts=attempts,
         before_keeping=before_keeping or (lambda _key_id: None),
     )
@@ -296,7 +304,6 @@ def _finish(
     ending: Ending,
     attack_text: str | None,
     archive: Path | None,
-    started: float,
     attempts: tuple[Attempt, ...],
     before_keeping: Callable[[str], None],
 ) -> Session:
@@ -332,17 +339,11 @@ def _finish(
         if outcome.key_id is not None:
             before_keeping(outcome.key_id)
         keys = _put_away(parameters, pair, ending, outcome, result, tags=tags)
-    wall_s = time.perf_counter() - started
-    timing = {
-        "wall_s": wall_s,
-        "backend_s": gathered.backend_s,
-        "post_processing_s": wall_s - gathered.backend_s,
-    }
     return Session(
         document={
             **result,
             "archive": None if archive is None else str(archive),
-            "timing": timing,
+            "timing": gathered.timing(),
         },
         alice_key=keys.get(Party.ALICE),
         bob_key=keys.get(Party.BOB),
