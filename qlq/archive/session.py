@@ -96,7 +96,7 @@ def write(
         "parameters": msgspec.to_builtins(parameters),
         "result": dict(result),
         "blocks": document.blocks(parameters, found),
-        "jobs": [_job(provenance) for provenance in outcome.provenances],
+        "jobs": [job_document(provenance) for provenance in outcome.provenances],
         "inputs": {
             "order_seed": outcome.order_seed,
             "eps_earlier": outcome.eps_earlier,
@@ -125,7 +125,8 @@ def _attempts(outcome: document.Outcome) -> dict[str, Any]:
     return {"attempts": [dict(attempt) for attempt in outcome.attempts]}
 
 
-def _job(provenance: Provenance) -> dict[str, Any]:
+def job_document(provenance: Provenance) -> dict[str, Any]:
+    """The provenance of a job as JSON; `provenance_of` reads it back."""
     fields: dict[str, Any] = asdict(provenance)
     fields["claim"] = provenance.claim.name
     fields["sdk"] = dict(provenance.sdk)
