@@ -168,7 +168,12 @@ class PaidRun:
             )
         whole = whole_cost(cost, eve_text=draft.eve)
         self._agreed = cost
-        draft.consent.allow(whole, what=f"the session on {self._backend.name}")
+        what = f"the session on {self._backend.name}"
+        if not draft.parameters.secret_bits:
+            pulses = draft.parameters.pulses
+            self._tell(f"{pulses} pulses cannot give a key at this tolerance, and are paid for")
+            what += f" (no key from {pulses} pulses, see qlq backend estimate)"
+        draft.consent.allow(whole, what=what)
         caps = draft.consent.caps
         if caps == Caps():
             caps = Caps(cost=whole.amount, qpu_s=whole.qpu_s)

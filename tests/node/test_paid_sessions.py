@@ -322,6 +322,20 @@ def test_eve_s_second_job_is_asked_for_once_with_the_first(vendor: Any, settings
     assert len(vendor.jobs()) == 3
 
 
+@pytest.mark.usefixtures("vendor")
+def test_the_question_says_when_the_pulses_cannot_give_a_key(settings: Settings) -> None:
+    questions: list[str] = []
+
+    def ask(question: str) -> bool:
+        questions.append(question)
+        return False
+
+    for pulses in (5_000, PULSES):
+        with pytest.raises(BudgetRefused):
+            order(settings, pulses=pulses, consent=Consent(ask=ask))
+    assert ["no key" in question for question in questions] == [True, False]
+
+
 @pytest.mark.parametrize(
     "given", [Consent(Caps(cost=Decimal(2))), Consent(ask=lambda _question: True)]
 )
