@@ -398,10 +398,7 @@ def _compare_public(
         **numbers,
         "calibration_s": calibration.value.s,
         "calibration_rounds": int(calibration.counts.sum()),
-        "tier": standing.tier.label,
-        "claim_bits": standing.claim_bits,
-        "reasons": list(standing.reasons),
-        "assumptions": list(certificate.ASSUMPTIONS),
+        **standing.document(),
         "rounds": commitment.rounds,
     }
     found = {name: claimed.get(name, differences.ABSENT) for name in expected}

@@ -18,6 +18,7 @@ from qlq.cli import (
     keys,
     qkd,
     rng,
+    rng_certificates,
     terminals,
 )
 
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 terminals.register(qkd.app)
 app.add_typer(qkd.app, name="qkd")
+rng_certificates.register(rng.app)
 app.add_typer(rng.app, name="rng")
 app.add_typer(backend.app, name="backend")
 app.add_typer(job.app, name="job")

@@ -110,6 +110,16 @@ class Standing:
     claim_bits: int
     reasons: tuple[str, ...]
 
+    def document(self) -> dict[str, Any]:
+        """Its fields in a certificate, with the assumptions that they rest on."""
+        return {
+            "tier": self.tier.code,
+            "tier_label": self.tier.label,
+            "claim_bits": self.claim_bits,
+            "claim_reasons": list(self.reasons),
+            "assumptions": list(ASSUMPTIONS),
+        }
+
 
 def read_counts(commitment: Commitment, counts: NDArray[np.int64]) -> dict[str, Any]:
     """Every number that the counts and the commitment give: what anybody can recompute.
@@ -193,10 +203,7 @@ def conclude(evidence: Evidence) -> tuple[dict[str, Any], bytes]:
         "shots_root": shots_root(evidence.data.packed).hex(),
         "extractor": _extractor(evidence, len(output)),
         "output": {"bytes": len(output), "sha256": hashlib.sha256(output).hexdigest()},
-        "tier": standing.tier.label,
-        "claim_bits": standing.claim_bits,
-        "reasons": list(standing.reasons),
-        "assumptions": list(ASSUMPTIONS),
+        **standing.document(),
         "inputs": "client",
         "drbg": None,
     }, output

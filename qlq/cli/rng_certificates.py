@@ -1,0 +1,174 @@
+"""`qlq rng certify` and `verify`: certificates of a CHSH run, made and checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from qlq.cli import console, rng, settings, terms
+
+SCHEMA_CERTIFY = "qlq.rng.certify/1"
+SCHEMA_VERIFY = "qlq.rng.verify/1"
+
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print what it would take; submit nothing.")
+]
+
+
+def register(group: typer.Typer) -> None:
+    """Add the commands of this file to `qlq rng`."""
+    group.command()(certify)
+    group.command()(verify)
+
+
+def certify(
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the bundle.")],
+    backend: rng.Backends = None,
+    shots: Annotated[int, typer.Option(help="Rounds of both batches, 10,000 to 10^7.")] = 100_000,
+    epsilon_log2: Annotated[
+        int, typer.Option(help="Base-2 logarithm of the error probability.")
+    ] = -64,
+    dry_run: DryRun = False,
+    max_cost: terms.MaxCost = None,
+    max_qpu_seconds: terms.MaxQpuSeconds = None,
+    yes: terms.Yes = False,
+    deadline: terms.Deadline = None,
+    json: rng.Json = False,
+) -> None:
+    """Certify random bytes by a Bell test: calibrate, commit, measure, extract, sign."""
+    console.State.document_schema = SCHEMA_CERTIFY if json else None
+    from qlq.node import certifying
+
+    found = settings.load(backend=backend[0] if backend else None)
+    order = certifying.CertifyOrder(
+        backends=(found.backend, *(backend or [])[1:]),
+        shots=shots,
+        bundle=output,
+        epsilon_log2=epsilon_log2,
+        consent=terms.consent(max_cost=max_cost, max_qpu_seconds=max_qpu_seconds, yes=yes),
+        deadline_s=None if deadline is None else terms.time_left(deadline, default_s=deadline),
+    )
+    if dry_run:
+        _show_plan(certifying.plan(order), as_json=json)
+        return
+    with console.interruptible():
+        signed = certifying.certify(order, found, console.tell)
+    document = {
+        "bundle": str(output),
+        "certificate_id": signed["id"],
+        **signed["certificate"]["result"],
+        "provenance": _provenance(signed["certificate"]["inputs"]),
+    }
+    if json:
+        console.document(SCHEMA_CERTIFY, document)
+        return
+    _show(document)
+
+
+def _provenance(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Where the data came from, and which backends were left before."""
+    data = inputs["data"]["provenance"]
+    return {
+        **{name: data[name] for name in ("backend", "provider", "device", "kind", "qubits")},
+        "job_ids": [inputs[leg]["provenance"]["job_id"] for leg in ("calibration", "data")],
+        "sdk": data["sdk"],
+        "attempts": inputs["attempts"],
+    }
+
+
+def _show_plan(planned: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        console.document(SCHEMA_CERTIFY, {"dry_run": True, **planned})
+        return
+    for name, value in planned.items():
+        console.out().print(f"{name}: {value}")
+
+
+def _show(document: dict[str, Any]) -> None:
+    """A certificate as a table, with what it is worth and the next command."""
+    from rich.table import Table
+
+    table = Table(
+        show_header=False, title=f"CHSH certificate on {document['provenance']['device']}"
+    )
+    p = document["no_signalling_p"]
+    for name, value in (
+        ("CHSH S", f"{document['s']:.3f} ± {document['sigma']:.3f}"),
+        ("no-signalling p", "not measurable" if p is None else f"{p:.3f}"),
+        (
+            "certified bits",
+            f"{document['certified_bits']} (committed: {document['threshold_bits']})",
+        ),
+        ("epsilon", f"{document['epsilon']:.2e}"),
+        ("output", f"{document['output']['bytes']} bytes"),
+        ("tier", document["tier_label"]),
+        ("claim", f"{document['claim_bits']} bits"),
+        ("certificate", document["certificate_id"]),
+    ):
+        table.add_row(name, value)
+    out = console.out()
+    out.print(table)
+    for reason in document["claim_reasons"]:
+        out.print(reason, markup=False)
+    out.print("Assumptions:")
+    for assumption in document["assumptions"]:
+        out.print(f"- {assumption}", markup=False)
+    out.print(f"Next: qlq rng verify {document['bundle']}", markup=False)
+
+
+def verify(
+    bundle: Annotated[Path, typer.Argument(help="Folder of a certificate.")],
+    *,
+    signer: Annotated[
+        str | None, typer.Option(help="Fingerprint that the signer must have, SHA-256 in hex.")
+    ] = None,
+    json: rng.Json = False,
+) -> None:
+    """Recompute a certificate from its raw shots; exits with 7 on any difference."""
+    console.State.document_schema = SCHEMA_VERIFY if json else None
+    from dataclasses import asdict
+
+    from qlq.archive import bundle as bundles
+    from qlq.node import certifying
+
+    verdict = bundles.check(bundle, signer=signer)
+    own = certifying.own_fingerprint(settings.load())
+    whose = "unknown" if not verdict.signer else "own" if verdict.signer == own else "another"
+    if json:
+        fields = {
+            "valid": verdict.is_valid,
+            "level": verdict.level,
+            "certificate_id": verdict.certificate_id,
+            "signer": verdict.signer,
+            "signer_is": whose,
+            "tier": verdict.result.get("tier") if verdict.is_valid else None,
+            "claim_bits": verdict.result.get("claim_bits") if verdict.is_valid else None,
+            "findings": [asdict(finding) for finding in verdict.findings],
+        }
+        console.document(SCHEMA_VERIFY, fields)
+    else:
+        out = console.out()
+        for finding in verdict.findings:
+            place = f"{finding.file}: {finding.field}" if finding.field else finding.file
+            out.print(f"{place}: expected {finding.expected}, found {finding.found}", markup=False)
+        state = "valid" if verdict.is_valid else f"{len(verdict.findings)} findings"
+        out.print(f"{bundle}: {state} ({verdict.level} check)", markup=False)
+        if verdict.is_valid:
+            claim = verdict.result["claim_bits"]
+            out.print(f"{verdict.result['tier_label']}, claim {claim} bits", markup=False)
+    if verdict.signer and signer is None:
+        console.tell(_about_signer(verdict.signer, whose))
+    if not verdict.is_valid:
+        raise typer.Exit(console.EXIT_INTEGRITY)
+
+
+def _about_signer(signer: str, whose: str) -> str:
+    if whose == "own":
+        return f"signed with this home's own key {signer}"
+    return (
+        f"signed with another key than this home's: {signer}; compare it with the one that its "
+        "maker published, or give it as --signer"
+    )
