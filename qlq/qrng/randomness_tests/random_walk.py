@@ -64,11 +64,13 @@ def cumulative_sums(bits: NDArray[np.uint8]) -> tuple[float, float]:
 def _reach_p_value(z: int, n: int) -> float:
     """Probability that a random walk of n steps gets as far as z from zero.
 
+    The limits of the sums are rounded towards zero, as in NIST's implementation and examples.
+
     Source: SP 800-22 rev. 1a, 2.13.4 (4).
     """
-    root = math.sqrt(n)
-    first = np.arange(math.floor((-n / z + 1) / 4), math.floor((n / z - 1) / 4) + 1)
-    second = np.arange(math.floor((-n / z - 3) / 4), math.floor((n / z - 1) / 4) + 1)
+    root, reach = math.sqrt(n), n // z
+    first = np.arange(int((1 - reach) / 4), int((reach - 1) / 4) + 1)
+    second = np.arange(int((-reach - 3) / 4), int((reach - 1) / 4) + 1)
     inside = (ndtr((4 * first + 1) * z / root) - ndtr((4 * first - 1) * z / root)).sum()
     outside = (ndtr((4 * second + 3) * z / root) - ndtr((4 * second + 1) * z / root)).sum()
     return min(1.0, max(0.0, float(1 - inside + outside)))
