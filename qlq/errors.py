@@ -24,6 +24,7 @@ QLQError
     KeyStoreDamaged      bytes of the store have changed; nothing in it is used any more
   CryptoError            BadSignature | BadTag
   ArchiveInvalid         an archive that does not verify (findings)
+  InvalidPulse           a beacon pulse or chain that does not verify (reason, index)
   PeerError              LocalMisuse (ours to fix) | RemoteMisuse (drop the peer)
     OutOfTurn              a RemoteMisuse: the message does not belong to this phase
 InvariantBroken          not a QLQError: our bug; nobody catches it
@@ -32,6 +33,8 @@ Errors carry data, their message says what to do next, and none holds key materi
 """
 
 from __future__ import annotations
+
+from enum import StrEnum
 
 
 class QLQError(Exception):
@@ -223,6 +226,53 @@ class BadTag(CryptoError):
 
 class ArchiveInvalid(QLQError):
     """An archive does not verify."""
+
+
+class PulseFault(StrEnum):
+    """What is wrong with a beacon pulse; the value is the word that documents show."""
+
+    MALFORMED = "malformed"
+    """The bytes are no pulse in canonical form."""
+    SIGNATURE = "signature"
+    """The signature is not the chain's key's of these bytes."""
+    SIGNER = "signer"
+    """The pulse names another key than the chain's, or the chain has another key than wanted."""
+    PREVIOUS = "previous"
+    """The previous digest is not that of the pulse before."""
+    PRECOMMITMENT = "precommitment"
+    """The local value is not the one that the pulse before had committed to, or none was."""
+    GAP = "gap"
+    """One or more pulses are missing."""
+    FORK = "fork"
+    """Two pulses of one index differ."""
+    SKIP_LIST = "skip-list"
+    """The skip list does not name the earlier pulses that it has to."""
+    TIME = "time"
+    """The time does not go forward."""
+    STATUS = "status"
+    """The status is not what index and time make it."""
+    CLAIM = "claim"
+    """The claim is above what the tier allows."""
+    RESERVED = "reserved"
+    """A field that this version leaves empty is not."""
+    EMPTY = "empty"
+    """There is no pulse at all."""
+
+
+class InvalidPulse(QLQError):
+    """A beacon pulse, or a chain of them, does not verify.
+
+    Attributes:
+        reason: What is wrong.
+        index: The pulse's index; None where it has none.
+    """
+
+    def __init__(self, reason: PulseFault, *, index: int | None, detail: str) -> None:
+        """Keep the reason and the place; the detail says what was found."""
+        place = "the chain" if index is None else f"pulse {index}"
+        super().__init__(f"{place}: {reason.value}: {detail}")
+        self.reason = reason
+        self.index = index
 
 
 class PeerError(QLQError):

@@ -66,7 +66,13 @@ def exit_code(error: BaseException) -> int:
         (errors.ProtocolAbort, EXIT_ABORTED),
         (errors.BackendError, EXIT_BACKEND),
         ((errors.KeysExhausted, errors.EntropyRefused), EXIT_EXHAUSTED),
-        ((errors.KeyStoreDamaged, errors.ArchiveInvalid, errors.CryptoError), EXIT_INTEGRITY),
+        (
+            (
+                *(errors.KeyStoreDamaged, errors.ArchiveInvalid),
+                *(errors.CryptoError, errors.InvalidPulse),
+            ),
+            EXIT_INTEGRITY,
+        ),
         (errors.KeyStoreError, EXIT_USAGE),
         (OSError, EXIT_USAGE),  # a full disk, a folder that has gone
     )
