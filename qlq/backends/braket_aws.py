@@ -49,6 +49,8 @@ FOREIGN_SEED_BITS = 32
 """Entropy granted to shots of a simulator: its seed is not known, so the smallest usual one."""
 
 PROVIDER = "amazon-braket"
+ROWS_MAX = 10_000
+"""Rows of one job; what they become is bounded by the number of tasks."""
 _POLL_S = 5.0
 _ARN = re.compile(r"arn:aws:braket:[a-z0-9-]*::device/(qpu|quantum-simulator)/[\w.-]+/[\w.-]+")
 
@@ -107,7 +109,7 @@ class BraketBackend:
         self._limits = Limits(
             shots_max=TASKS_MAX * total,
             executions_max=TASKS_MAX * total,
-            rows_max=TASKS_MAX * ranges.executables_max,
+            rows_max=ROWS_MAX,
             qubits_max=self._usable,
             poll_interval_s=_POLL_S,
         )
@@ -214,7 +216,7 @@ class BraketBackend:
             raise ValueError(f"job {handle.job_id} ran plan {', '.join(ran)}, not {plan.digest}")
         if any(braket_tasks.state_of(one) is not Status.DONE for one in documents):
             raise self._without_shots(handle, documents)
-        parts = self._recalled(handle, plan, documents)
+        parts = self._parts_of(handle, plan, documents)
         bits = []
         for document, part in zip(documents, parts, strict=True):
             result = self._tasks.result(handle.job_id, str(document["quantumTaskArn"]))
@@ -302,10 +304,7 @@ class BraketBackend:
 
     def _parts(self, plan: Plan) -> tuple[Part, ...]:
         return braket_layout.split(
-            rows=plan.bindings.shape[0],
-            shots=plan.shots,
-            ranges=self._can.ranges,
-            device=self._device_name,
+            plan.bindings, shots=plan.shots, ranges=self._can.ranges, device=self._device_name
         )
 
     def _checked(self, plan: Plan) -> tuple[tuple[Part, ...], tuple[int, ...]]:
@@ -360,7 +359,9 @@ class BraketBackend:
             plan,
             part,
             qubits=qubits,
-            tags=braket_tasks.tags_for(plan, job_tags, place=place, qubits=qubits),
+            tags=braket_tasks.tags_for(
+                plan, job_tags, place=place, qubits=qubits, ranges=self._can.ranges
+            ),
             destination=(self._choices.bucket, self._choices.prefix),
             reservation=self._choices.reservation,
         )
@@ -371,20 +372,25 @@ class BraketBackend:
             raise braket_errors.unknown_job(f"job {handle.job_id}", handle.job_id)
         return self._tasks.documents(handle.job_id)
 
-    def _recalled(
+    def _parts_of(
         self, handle: Handle, plan: Plan, documents: Sequence[Mapping[str, Any]]
     ) -> tuple[Part, ...]:
         """Which rows each task of a job ran; raises JobFailed if they are not the plan's."""
-        held = [braket_tasks.held_by(one) for one in documents]
-        rows = plan.bindings.shape[0]
         try:
-            return braket_layout.recall(held, rows=rows, shots=plan.shots)
-        except ValueError as error:
-            raise JobFailed(
-                f"job {handle.job_id} of {self._name} is not the whole plan: {error}",
-                job_id=handle.job_id,
-                reason=str(error),
-            ) from error
+            parts = braket_tasks.parts_of(documents[0], plan, device=self._device_name)
+        except (ValueError, CircuitRejected) as error:
+            raise self._not_the_plan(handle, str(error)) from error
+        found = [int(one["shots"]) for one in documents]
+        if found != [part.executions for part in parts]:
+            raise self._not_the_plan(handle, f"its tasks have {found} shots")
+        return parts
+
+    def _not_the_plan(self, handle: Handle, reason: str) -> JobFailed:
+        return JobFailed(
+            f"job {handle.job_id} of {self._name} is not the whole plan: {reason}",
+            job_id=handle.job_id,
+            reason=reason,
+        )
 
     def _cost(self, *, tasks: int, shots: int) -> Cost:
         price = prices.braket_qpu_price(self._arn)

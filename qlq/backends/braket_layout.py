@@ -1,23 +1,31 @@
 """How the rows of a plan become quantum tasks, and the bits of those tasks rows again.
 
-A task holds one circuit, or up to `executables_max` of them where the device takes program sets: a
-task costs a fee, whatever it holds. A row with more shots than one circuit may have is cut into
-equal pieces; what the last piece has too much is dropped by place, blind to the outcome.
+A task costs a fee, whatever it holds. Where the device takes program sets, a task holds many rows,
+each a circuit of its own. Elsewhere it holds one circuit: rows with equal parameters share it and
+are dealt its shots in their order. They share within a quarter of the plan only, so that a device
+that drifts still shows every setting at several times. A row with more shots than one circuit may
+have is cut into equal pieces; what the last piece has too much is dropped by place, blind to the
+outcome.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qlq.errors import CircuitRejected
 
+SPANS = 4
+"""Parts of a plan in which rows share a task: as many as a session has blocks of time."""
+
 TASKS_MAX = 256
 """Tasks of one job: more would take minutes to create at the service's rate of 20 a second."""
+
+
+_RANGES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +51,29 @@ class Ranges:
         """Whether a task may hold more than one circuit."""
         return self.executables_max > 1
 
+    def to_text(self) -> str:
+        """The ranges in a word that a tag can hold."""
+        numbers = (self.shots_min, self.shots_max, self.executables_max)
+        return ".".join(map(str, (*numbers, self.total_min, self.total_max)))
+
+    @classmethod
+    def from_text(cls, text: str) -> Ranges:
+        """The ranges that `to_text` wrote; raises ValueError for anything else."""
+        numbers = text.split(".")
+        if len(numbers) != _RANGES or not all(number.isdecimal() for number in numbers):
+            raise ValueError(f"not the ranges of a device: {text!r}")
+        return cls(*map(int, numbers))
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """One task.
 
     Attributes:
-        rows: The plan's row of each circuit, in order.
-        shots: Shots of each circuit.
-        is_set: Whether it is a program set, which may hold one circuit, or a single program.
+        rows: The plan's rows in it, in order; a row that is cut comes once for each piece.
+        shots: Shots of each of them.
+        is_set: Whether it is a program set with a circuit for each of them, or a single program
+            whose shots they share.
     """
 
     rows: tuple[int, ...]
@@ -60,30 +82,17 @@ class Part:
 
     @property
     def executions(self) -> int:
-        """Shots of all circuits."""
+        """Shots of the task."""
         return len(self.rows) * self.shots
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What the service says of a task.
-
-    Attributes:
-        circuits: How many it held, at least 1.
-        shots: In all.
-        is_set: Whether it is a program set.
-    """
-
-    circuits: int
-    shots: int
-    is_set: bool
-
-
-def split(*, rows: int, shots: int, ranges: Ranges, device: str) -> tuple[Part, ...]:
-    """The tasks of a plan, in the order of its rows.
+def split(
+    bindings: NDArray[np.float64], *, shots: int, ranges: Ranges, device: str
+) -> tuple[Part, ...]:
+    """The tasks of a plan; the same ones for the same arguments.
 
     Args:
-        rows: Rows of the plan.
+        bindings: float64 (rows, parameters) of the plan.
         shots: Shots of each row.
         ranges: What the device takes.
         device: Its name, for messages.
@@ -93,54 +102,56 @@ def split(*, rows: int, shots: int, ranges: Ranges, device: str) -> tuple[Part, 
     """
     pieces = -(-shots // ranges.shots_max)
     each = -(-shots // pieces)
-    if each < ranges.shots_min:
-        raise CircuitRejected(
-            f"{device} takes at least {ranges.shots_min} shots a row, not {shots}: "
-            "ask for more pulses"
-        )
-    size = min(ranges.executables_max, ranges.total_max // each) if ranges.takes_sets else 1
-    every = [row for row in range(rows) for _ in range(pieces)]
-    if size < 1 or -(-len(every) // size) > TASKS_MAX:
-        raise CircuitRejected(
-            f"{rows} rows of {shots} shots on {device} would take "
-            f"{-(-len(every) // max(1, size))} tasks, and a job has at most {TASKS_MAX}: "
-            "ask for fewer pulses, or in several sessions"
-        )
+    if ranges.takes_sets:
+        groups = [np.arange(len(bindings))]
+        size = min(ranges.executables_max, ranges.total_max // each)
+    else:
+        groups = _alike(bindings)
+        size = ranges.shots_max // each
     parts = [
-        Part(tuple(every[start : start + size]), each, is_set=ranges.takes_sets)
-        for start in range(0, len(every), size)
+        Part(tuple(map(int, chunk)), each, is_set=ranges.takes_sets)
+        for group in groups
+        for chunk in _chunks(np.repeat(group, pieces), max(1, size))
     ]
+    if size < 1 or len(parts) > TASKS_MAX:
+        raise CircuitRejected(
+            f"{len(bindings)} rows of {shots} shots on {device} would take {len(parts)} tasks, "
+            f"and a job has at most {TASKS_MAX}: ask for fewer pulses, or in several sessions"
+        )
     for part in parts:
-        if part.executions < ranges.total_min:
-            raise CircuitRejected(
-                f"{device} takes at least {ranges.total_min} shots a task, not "
-                f"{part.executions}: ask for more pulses"
-            )
+        _check(part, ranges, device)
     return tuple(parts)
 
 
-def recall(held: Sequence[Held], *, rows: int, shots: int) -> tuple[Part, ...]:
-    """The tasks of a job that ran, from what each of them held.
+def _alike(bindings: NDArray[np.float64]) -> list[NDArray[np.intp]]:
+    """Rows with equal parameters, within each span of the plan, by their first appearance."""
+    groups: list[NDArray[np.intp]] = []
+    for span in np.array_split(np.arange(len(bindings)), SPANS):
+        alike: dict[bytes, list[int]] = {}
+        for row in span:
+            alike.setdefault(bindings[row].tobytes(), []).append(int(row))
+        groups += [np.array(rows) for rows in alike.values()]
+    return groups
 
-    The device's ranges may have changed since the job was submitted; what its tasks held has not.
 
-    Args:
-        held: Each task of the job, in order.
-        rows: Rows of the plan.
-        shots: Shots of each row.
+def _chunks(rows: NDArray[np.intp], size: int) -> list[NDArray[np.intp]]:
+    """Rows in order, in the fewest chunks of at most this size, as equal as can be."""
+    return np.array_split(rows, -(-len(rows) // size))
 
-    Raises:
-        ValueError: The tasks do not hold these rows and shots.
-    """
-    circuits = sum(one.circuits for one in held)
-    pieces, rest = divmod(circuits, rows)
-    each = {one.shots // one.circuits for one in held}
-    if rest or len(each) != 1 or not shots <= pieces * max(each) < shots + pieces:
-        raise ValueError(f"{circuits} circuits of {sorted(each)} shots are not {rows} x {shots}")
-    every = iter([row for row in range(rows) for _ in range(pieces)])
-    return tuple(
-        Part(tuple(islice(every, one.circuits)), max(each), is_set=one.is_set) for one in held
-    )
+
+def _check(part: Part, ranges: Ranges, device: str) -> None:
+    """Refuse a task with too few shots."""
+    found = part.shots if part.is_set else part.executions
+    if found < ranges.shots_min:
+        raise CircuitRejected(
+            f"{device} takes at least {ranges.shots_min} shots of a circuit, not {found}: "
+            "ask for more pulses"
+        )
+    if part.is_set and part.executions < ranges.total_min:
+        raise CircuitRejected(
+            f"{device} takes at least {ranges.total_min} shots a task, not {part.executions}: "
+            "ask for more pulses"
+        )
 
 
 def join(
@@ -150,7 +161,7 @@ def join(
 
     Args:
         parts: What `split` made.
-        bits: For each part, uint8 (circuits, shots, bits).
+        bits: For each part, uint8 (its rows, shots, bits).
         rows: Rows of the plan.
         shots: Shots of each row.
 

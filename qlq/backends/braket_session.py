@@ -33,7 +33,9 @@ JOB_TAG = "qlq"
 PLAN_TAG = "qlq-plan"
 TASK_TAG = "qlq-task"
 QUBITS_TAG = "qlq-qubits"
-"""Tags of our tasks: the plan's own, its digest, `place/of` in the job, the physical qubits."""
+RANGES_TAG = "qlq-ranges"
+"""Tags of our tasks: the plan's own, its digest, `place/of` in the job, the physical qubits, and
+the device's ranges at the time, which decide how the plan was cut."""
 
 SEARCH_PAGES_MAX = 100
 _PAGE = 100
@@ -188,7 +190,7 @@ def tags_of(plan_tags: tuple[str, ...], more: Mapping[str, str]) -> dict[str, st
 
 
 def _plan_tags(task: Mapping[str, Any]) -> list[str]:
-    ours = {PLAN_TAG, TASK_TAG, QUBITS_TAG}
+    ours = {PLAN_TAG, TASK_TAG, QUBITS_TAG, RANGES_TAG}
     tags = (task.get("tags") or {}).items()
     return [value for name, value in tags if name.startswith(JOB_TAG) and name not in ours]
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qlq.backends import braket_errors, braket_session, dialects
+from qlq.backends import braket_errors, braket_layout, braket_session, dialects
 from qlq.backends.braket_errors import Doing
-from qlq.backends.braket_layout import Held, Part
-from qlq.backends.braket_session import PLAN_TAG, QUBITS_TAG, TASK_TAG, Account
+from qlq.backends.braket_layout import Part, Ranges
+from qlq.backends.braket_session import PLAN_TAG, QUBITS_TAG, RANGES_TAG, TASK_TAG, Account
 from qlq.backends.port import Status, TransientError
 from qlq.circuit import Plan, Program, statements
 from qlq.errors import BackendError, JobFailed
@@ -171,10 +171,15 @@ def state_of(document: Mapping[str, Any]) -> Status:
 
 
 def tags_for(
-    plan: Plan, job_tags: tuple[str, ...], *, place: str, qubits: tuple[int, ...]
+    plan: Plan,
+    job_tags: tuple[str, ...],
+    *,
+    place: str,
+    qubits: tuple[int, ...],
+    ranges: Ranges,
 ) -> dict[str, str]:
-    """All tags of one task: the plan's own, its digest, its place in the job, its qubits."""
-    ours = {PLAN_TAG: plan.digest, TASK_TAG: place}
+    """All tags of one task: the plan's own, its digest, its place in the job, qubits, ranges."""
+    ours = {PLAN_TAG: plan.digest, TASK_TAG: place, RANGES_TAG: ranges.to_text()}
     if qubits:
         ours[QUBITS_TAG] = ".".join(map(str, qubits))
     return braket_session.tags_of(job_tags, ours)
@@ -191,12 +196,14 @@ def qubits_of(document: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(map(int, words)) if all(word.isdecimal() for word in words) else ()
 
 
-def held_by(document: Mapping[str, Any]) -> Held:
-    """What a task held."""
-    action = document.get("actionMetadata") or {}
-    is_set = str(action.get("actionType", "")).endswith("program_set")
-    circuits = int(action.get("executableCount") or 1) if is_set else 1
-    return Held(circuits, int(document["shots"]), is_set=is_set)
+def parts_of(document: Mapping[str, Any], plan: Plan, *, device: str) -> tuple[Part, ...]:
+    """How the job of this task was cut, by the ranges that the device had then.
+
+    Raises:
+        ValueError: The task does not say.
+    """
+    ranges = Ranges.from_text(str((document.get("tags") or {}).get(RANGES_TAG, "")))
+    return braket_layout.split(plan.bindings, shots=plan.shots, ranges=ranges, device=device)
 
 
 def places_of(documents: Sequence[Mapping[str, Any]], digest: str) -> dict[str, str]:
@@ -233,7 +240,7 @@ def bits_of(
         job: The job's id, for messages.
 
     Returns:
-        uint8 (circuits, shots, bits), column k is `c[k]`.
+        uint8 (rows of the part, shots, bits), column k is `c[k]`.
 
     Raises:
         JobFailed: The result is partial, of another shape or order, or its bits were made up from
@@ -241,20 +248,26 @@ def bits_of(
     """
     if result is None:
         raise _refused(job, "is complete and has no result")
-    circuits = [result]
-    if hasattr(result, "entries"):
-        circuits = [one for program in result.entries for one in program.entries]
+    if not part.is_set:
+        _require_measured(result.measurements_copied_from_device, job)
+        bits = _ordered(result, plan.program, part.executions, qubits=qubits, job=job)
+        return bits.reshape(len(part.rows), part.shots, plan.program.n_bits)
+    circuits = [one for program in result.entries for one in program.entries]
     if len(circuits) != len(part.rows):
         raise _refused(job, f"came with {len(circuits)} circuits, not {len(part.rows)}")
     rows = []
     for row, one in zip(part.rows, circuits, strict=True):
-        name = "measurements_from_device" if part.is_set else "measurements_copied_from_device"
-        if getattr(one, name, None) is not True:
-            raise _refused(job, "came with bits made up from probabilities, or with none")
-        if part.is_set and not _fits(one.inputs, plan, row):
+        _require_measured(getattr(one, "measurements_from_device", None), job)
+        if not _fits(one.inputs, plan, row):
             raise _refused(job, f"came with other parameters than those of row {row}")
-        rows.append(_row(one, plan.program, part.shots, qubits=qubits, job=job))
+        rows.append(_ordered(one, plan.program, part.shots, qubits=qubits, job=job))
     return np.stack(rows)
+
+
+def _require_measured(said: object, job: str) -> None:
+    """Refuse bits that the client made up, and a circuit of a program set that has failed."""
+    if said is not True:
+        raise _refused(job, "came with bits made up from probabilities, or with none")
 
 
 def _fits(inputs: Mapping[str, float] | None, plan: Plan, row: int) -> bool:
@@ -263,7 +276,7 @@ def _fits(inputs: Mapping[str, float] | None, plan: Plan, row: int) -> bool:
     return bool(np.allclose(found, plan.bindings[row], rtol=0.0, atol=1e-9))
 
 
-def _row(
+def _ordered(
     one: Any, program: Program, shots: int, *, qubits: tuple[int, ...], job: str
 ) -> NDArray[np.uint8]:
     """The bits of one circuit; columns are put in order by the qubit that each names."""

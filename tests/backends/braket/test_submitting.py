@@ -83,7 +83,7 @@ def test_rows_with_too_many_shots_for_one_circuit_are_cut_and_keep_their_shots(
 def test_shots_below_the_devices_least_are_refused_before_anything_is_sent(start: Start) -> None:
     server = start()
     backend = registry.open_backend(FORTE)
-    with pytest.raises(CircuitRejected, match="at least 10 shots a row, not 9"):
+    with pytest.raises(CircuitRejected, match="at least 10 shots of a circuit, not 9"):
         backend.submit(Plan(QRNG, np.zeros((1, 0)), 9, tags=("u4",)))
     assert server.count("POST /quantum-task") == 0
 
