@@ -176,6 +176,8 @@ async def _unless_link_ends(link: Connection, meeting: Coroutine[Any, Any, M]) -
     met, ended = both
     try:
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        # The other party may have said why, on a wire of its own.
+        await asyncio.wait([met], timeout=GRACE_S)
         if met.done():
             return met.result()
         from_link(ended.result(), Refused)

@@ -12,7 +12,7 @@ import msgspec
 
 from qlq import codec
 from qlq.errors import RemoteMisuse, require
-from qlq.provenance import Claim, Provenance
+from qlq.provenance import Provenance
 from qlq.qkd.duties import Party
 from qlq.qkd.parameters import Parameters
 
@@ -139,13 +139,11 @@ def unpack_jobs(data: bytes) -> tuple[Provenance, ...]:
     """The provenances in these bytes.
 
     Raises:
-        RemoteMisuse: Anything else, or a claim that one link with one backend cannot make.
+        RemoteMisuse: Anything else, or a claim above what the tier allows.
     """
     try:
         found = msgspec.json.decode(data, type=tuple[Provenance, ...])
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise RemoteMisuse(f"the link's jobs cannot be read: {error}") from error
     require(0 < len(found) <= JOBS_MAX, f"{len(found)} jobs of one session")
-    best = max(job.claim for job in found)
-    require(best <= Claim.SAME_CHIP, f"a link that claims {best.label!r} for one device")
     return found

@@ -409,7 +409,7 @@ def test_outcomes_that_no_honest_link_deals_are_refused(
     assert_no_key(stage)
 
 
-def test_a_claim_above_one_device_s_is_refused_whatever_the_tier() -> None:
+def test_the_jobs_reach_the_parties_as_the_link_describes_them() -> None:
     origin = Provenance(
         tier=Tier.QPU,
         claim=Claim.SAME_CHIP,
