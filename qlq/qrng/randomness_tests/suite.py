@@ -56,7 +56,7 @@ MINIMUM_BITS: dict[RandomnessTest, tuple[int, str]] = {
     RandomnessTest.SPECTRAL: (1_000, "the standard's least length"),
     RandomnessTest.NON_OVERLAPPING: (100_000, "some 24 occurrences of a template in a block"),
     RandomnessTest.OVERLAPPING: (1_000_000, "the standard's least length"),
-    RandomnessTest.UNIVERSAL: (387_840, "640 words to fill the table and 1,000 times as many"),
+    RandomnessTest.UNIVERSAL: (387_840, "640 words to fill the table, 64,000 more"),
     RandomnessTest.LINEAR_COMPLEXITY: (1_000_000, "the standard's least length"),
     RandomnessTest.SERIAL: (1 << 19, "words of 16 bits, below log2 n - 2"),
     RandomnessTest.APPROXIMATE_ENTROPY: (1 << 16, "words of 10 bits, below log2 n - 5"),
