@@ -241,6 +241,8 @@ class PulseFault(StrEnum):
     """The previous digest is not that of the pulse before."""
     PRECOMMITMENT = "precommitment"
     """The local value is not the one that the pulse before had committed to, or none was."""
+    VALUE = "value"
+    """The value does not follow from the value before and the local value."""
     GAP = "gap"
     """One or more pulses are missing."""
     FORK = "fork"
