@@ -115,11 +115,11 @@ def publish(folder: Path, contents: Mapping[str, bytes]) -> None:
             mode = 0o600 if name.startswith(f"{SECRETS}/") else 0o644
             _write_file(draft / name, data, mode=mode)
         for inside in {(draft / name).parent for name in contents} | {draft}:
-            _sync_folder(inside)
+            sync_folder(inside)
         if folder.exists():
             folder.rmdir()
         draft.rename(folder)
-        _sync_folder(folder.absolute().parent)
+        sync_folder(folder.absolute().parent)
     except OSError as error:
         raise ConfigError(f"cannot write the archive {folder}: {error.strerror}") from error
     finally:
@@ -150,7 +150,7 @@ def _is_running(pid: str) -> bool:
     return True
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
