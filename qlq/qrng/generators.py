@@ -3,7 +3,8 @@
 A pool holds one generator of SP 800-90A. It is seeded when the first bytes are wanted and again
 after `reseed_bytes`. What a draw is worth travels inside it. A source that fails makes every
 draw raise: nothing is padded, repeated or replaced, unless a fallback was allowed beforehand, and
-then each draw says `degraded`.
+then each draw says `degraded`. Operating-system bytes enter each request, so that a forked
+process goes its own way.
 """
 
 from __future__ import annotations
@@ -218,7 +219,8 @@ class Pool:
     def _generate(self, count: int) -> bytes:
         if self._state is None:
             raise ValueError("the pool has no seed")
-        data, self._state = drbg.generate(self._state, count)
+        own = self._system(drbg.NONCE_BYTES_MIN)
+        data, self._state = drbg.generate(self._state, count, additional=own)
         self._left_bytes -= count
         return data
 
