@@ -31,17 +31,44 @@ def create_if_absent(path: Path, content: bytes) -> None:
 
 def _create(path: Path, content: bytes) -> None:
     """Put a complete file at the path, unless another process was faster."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    draft = _draft(path, content)
     try:
         with suppress(FileExistsError):
             path.hardlink_to(draft)
     finally:
         draft.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync(path.parent)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Give the file this content, synced and readable by the owner alone; all at once.
+
+    Raises:
+        ConfigError: The folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = _draft(path, content)
+        draft.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {path}: {error.strerror}: check the permissions of its folder"
+        ) from error
+
+
+def _draft(path: Path, content: bytes) -> Path:
+    """A complete file beside the path, synced, with mode 0600."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return draft
+
+
+def _sync(parent: Path) -> None:
+    folder = os.open(parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:

@@ -1,0 +1,249 @@
+"""One more pulse of this home's beacon, through crashes without a fork.
+
+    draw the next local value -> seal it with the finished pulse -> append the pulse to the file
+
+The pulse is sealed before it is published: after a crash the same bytes are appended, never
+another pulse of the same index. The next local value stays sealed until its own pulse.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from qlq import codec
+from qlq.archive import pulses
+from qlq.archive.pulses import PulseFile
+from qlq.config import Settings
+from qlq.crypto import aead, kdf
+from qlq.crypto.signing import SigningKey
+from qlq.errors import BadTag, ConfigError, KeyStoreDamaged, RemoteMisuse
+from qlq.kme import private_files
+from qlq.kme.turn import Turn
+from qlq.node import certifying, entropy, orders
+from qlq.node.entropy import EntropyOrder
+from qlq.provenance import EntropyTier
+from qlq.qrng import beacon
+from qlq.qrng.beacon import VALUE_BYTES, Chain, LocalValue, Pulse
+from qlq.qrng.generators import Pool
+
+FOLDER = "beacon"
+PULSE_FILE = "pulses.qlq"
+SEALED_FILE = "next.sealed"
+SEALED_BYTES_MAX = 1 << 17
+TURN_S = 30.0
+"""Longest wait for another process that makes a pulse: a queue takes longer, and is told."""
+CLOCK_WAIT_S = 2
+"""A pulse is later than the one before by a second or more; so long a command waits for it."""
+
+Tell = Callable[[str], None]
+
+
+class _Kept(msgspec.Struct, frozen=True, array_like=True):
+    """What is sealed: the last pulse, and the local value of the next one."""
+
+    pulse: bytes
+    data: bytes
+    tier: int
+    claim_bits: int
+    degraded: bool
+    origin: str
+    certificate: bytes
+
+    def local(self) -> LocalValue:
+        """The next local value; raises ValueError for a claim that cannot be."""
+        return LocalValue(
+            data=self.data,
+            tier=EntropyTier(self.tier),
+            claim_bits=self.claim_bits,
+            degraded=self.degraded,
+            origin=self.origin,
+            certificate=self.certificate,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A pulse that is on the disk.
+
+    Attributes:
+        pulse: The pulse.
+        path: The file that holds the whole chain.
+        reasons: Why the next local value, drawn now, claims what it claims, in words.
+    """
+
+    pulse: Pulse
+    path: Path
+    reasons: tuple[str, ...]
+
+
+def pulse_file(settings: Settings) -> Path:
+    """Where this home's beacon writes its pulses."""
+    return settings.home / FOLDER / PULSE_FILE
+
+
+def pulse(order: EntropyOrder, settings: Settings, *, period_s: int, tell: Tell) -> Made:
+    """Make one pulse; the first call of a home begins the chain.
+
+    Args:
+        order: Where local values come from; a pulse shows the value drawn for it before.
+        settings: Home folder and passphrase.
+        period_s: Promised seconds from pulse to pulse, 0 for none; the same in a whole chain.
+        tell: Is told in words what happens.
+
+    Raises:
+        ConfigError: A value cannot be used, the home folder cannot be written, or the clock is
+            behind the last pulse.
+        KeyStoreDamaged: The sealed value was changed, lost, or is not the file's next one.
+        InvalidPulse, ArchiveInvalid: The file's chain does not verify.
+        BackendError, BudgetRefused, EntropyRefused: No local value, see `entropy`.
+    """
+    if period_s < 0:
+        raise ConfigError(f"the period must be 0 seconds or more: {period_s}")
+    entropy.check(order)
+    key = certifying.open_signer(settings)
+    home = _Home(settings, key, tell)
+    home.turn.take(timeout_s=TURN_S)
+    try:
+        return home.pulse(order, period_s)
+    finally:
+        home.turn.give_back()
+
+
+class _Home:
+    """The pulse file and the sealed value of one home."""
+
+    def __init__(self, settings: Settings, key: SigningKey, tell: Tell) -> None:
+        folder = settings.home / FOLDER
+        self._file, self._sealed = folder / PULSE_FILE, folder / SEALED_FILE
+        self._key, self._tell = key, tell
+        self._seal_key = kdf.hkdf(
+            orders.obtain_master(settings), info=b"qlq beacon 1 seal", length=aead.KEY_BYTES
+        )
+        self.turn = Turn(folder)
+
+    def pulse(self, order: EntropyOrder, period_s: int) -> Made:
+        """Recover what a crash left, then make the next pulse."""
+        if not self._file.exists():
+            if self._sealed.exists():
+                raise KeyStoreDamaged(
+                    f"{self._file} is gone, and its next value is still sealed: restore the file, "
+                    f"or move {self._sealed} away and begin another chain"
+                )
+            pulses.create(self._file, self._key.verifying_key)
+        kept = self._unsealed()
+        stored, chain = self._recovered(kept)
+        pool, _ = entropy.open_pool(order, self._tell)
+        local = kept.local() if kept is not None else _draw(pool)[0]
+        following, reasons = _draw(pool)
+        made = beacon.make(
+            chain,
+            self._key,
+            local=local,
+            next_local=following.data,
+            time_s=_later_than(chain),
+            period_s=period_s,
+        )
+        self._seal(made, following)
+        pulses.append(self._file, made, after=stored)
+        return Made(made, self._file, reasons)
+
+    def _recovered(self, kept: _Kept | None) -> tuple[PulseFile, Chain]:
+        """The file and its chain, with the pulse that was sealed and not appended, if any."""
+        stored = pulses.read(self._file)
+        if stored.torn_bytes:
+            self._tell(f"{self._file} ends with {stored.torn_bytes} bytes of an unwritten pulse")
+        if stored.key != self._key.verifying_key:
+            raise ConfigError(
+                f"{self._file} belongs to another key than this home's: restore the identity, or "
+                "move the file away"
+            )
+        chain = beacon.begin(stored.key)
+        for one in stored.pulses:
+            chain = beacon.extend(chain, one)
+        if kept is None:
+            if chain.last is not None:
+                raise self._lost(chain)
+            return stored, chain
+        last = beacon.decode(kept.pulse)
+        if chain.next_index == last.body.index:
+            chain = beacon.extend(chain, last)
+            pulses.append(self._file, last, after=stored)
+            self._tell(f"pulse {last.body.index} was made and not published: it is now")
+            stored = pulses.read(self._file)
+        elif chain.last != last:
+            raise self._lost(chain)
+        return stored, chain
+
+    def _lost(self, chain: Chain) -> KeyStoreDamaged:
+        return KeyStoreDamaged(
+            f"the value that pulse {chain.next_index - 1} of {self._file} committed to is not in "
+            f"{self._sealed}: restore both of one time, or begin another chain in another home"
+        )
+
+    def _seal(self, made: Pulse, following: LocalValue) -> None:
+        kept = _Kept(
+            pulse=made.to_bytes(),
+            data=following.data,
+            tier=int(following.tier),
+            claim_bits=following.claim_bits,
+            degraded=following.degraded,
+            origin=following.origin,
+            certificate=following.certificate,
+        )
+        content = aead.seal(
+            self._seal_key,
+            codec.encode(kept),
+            nonce=os.urandom(aead.NONCE_BYTES),
+            aad=SEALED_FILE.encode(),
+        )
+        private_files.replace(self._sealed, content)
+
+    def _unsealed(self) -> _Kept | None:
+        if not self._sealed.exists():
+            return None
+        try:
+            content = private_files.read(self._sealed, limit=SEALED_BYTES_MAX)
+            plain = aead.unseal(self._seal_key, content, aad=SEALED_FILE.encode())
+            return codec.decode(plain, _Kept)
+        except OSError as error:
+            raise ConfigError(f"cannot read {self._sealed}: {error.strerror}") from error
+        except (BadTag, RemoteMisuse) as error:
+            raise KeyStoreDamaged(
+                f"{self._sealed} has been changed, or was sealed with another master key: restore "
+                "a copy that you trust, or begin another chain in another home"
+            ) from error
+
+
+def _draw(pool: Pool) -> tuple[LocalValue, tuple[str, ...]]:
+    """A local value from the pool, with the reasons of its claim."""
+    draw = pool.draw(VALUE_BYTES)
+    backends = sorted({origin.backend for origin in pool.provenance})
+    value = LocalValue(
+        data=draw.bytes,
+        tier=draw.tier,
+        claim_bits=int(draw.claim_bits),
+        degraded=draw.degraded,
+        origin="operating system" if draw.degraded else ", ".join(backends),
+        certificate=bytes.fromhex(draw.certificate_id or ""),
+    )
+    return value, draw.reasons
+
+
+def _later_than(chain: Chain) -> int:
+    """Now in seconds since 1970, at least one second after the chain's last pulse."""
+    last_s = -1 if chain.last is None else chain.last.body.time_s
+    now_s = int(time.time())
+    if last_s - now_s >= CLOCK_WAIT_S:
+        raise ConfigError(
+            f"the clock is {last_s - now_s} s behind the last pulse: set it right, or wait"
+        )
+    while now_s <= last_s:
+        time.sleep(0.05)
+        now_s = int(time.time())
+    return now_s
