@@ -100,6 +100,10 @@ class AerBackend(LocalBackend):
             return ()
         return noise.qubits_of(self._calibration, plan, self._qubits)
 
+    def depth(self, plan: Plan) -> int:
+        """Layers of the compiled circuit, its measurement included."""
+        return int(self._compile(plan).circuit.depth())
+
     def _prepare(self, plan: Plan) -> None:
         self._compile(plan)
 

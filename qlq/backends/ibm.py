@@ -164,6 +164,11 @@ class IBMBackend:
         readout_s = max(self._calibration.qubits[qubit].readout_s for qubit in qubits)
         return self._account.cost(OVERHEAD_S + wide.executions * (self._rep_delay_s + readout_s))
 
+    def depth(self, plan: Plan) -> int:
+        """Layers of the compiled circuit, its measurement included."""
+        wide = self._wide(plan)
+        return int(self._compiler.compiled(wide.program, self._checked(wide)).depth())
+
     def submit(self, plan: Plan) -> Handle:
         """Start the plan's job.
 

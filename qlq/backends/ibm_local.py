@@ -93,6 +93,11 @@ class IBMLocalBackend(LocalBackend):
         """The device, its calibration and the qubits it would choose."""
         return noise.device_info(self._calibration, self._qubits, provider="qiskit-ibm-runtime")
 
+    def depth(self, plan: Plan) -> int:
+        """Layers of the compiled circuit, its measurement included."""
+        qubits = noise.qubits_of(self._calibration, plan, self._qubits)
+        return int(self._compiler.compiled(plan.program, qubits).depth())
+
     def _prepare(self, plan: Plan) -> None:
         qubits = noise.qubits_of(self._calibration, plan, self._qubits)
         ibm_sampling.require_low_qber(self._calibration, plan.program, qubits)
