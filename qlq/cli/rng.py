@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -64,6 +65,10 @@ def get(
     max_qpu_seconds: terms.MaxQpuSeconds = None,
     yes: terms.Yes = False,
     deadline: terms.Deadline = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write NAME.qbits and its certificate instead."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Print random bytes; stderr or the document says what they are worth."""
@@ -76,6 +81,11 @@ def get(
         consent=(max_cost, max_qpu_seconds, yes),
         deadline=deadline,
     )
+    if output is not None:
+        _refuse_with_output(full_entropy=full_entropy, form=format)
+        with console.interruptible():
+            _save(order, output, count, as_json=json)
+        return
     if format is Format.RAW and not json:
         _refuse_terminal()
     with console.interruptible():
@@ -131,6 +141,46 @@ def stream(
                 console.tell(draw.reasons[0])
             sys.stdout.buffer.write(draw.bytes)
         sys.stdout.buffer.flush()
+
+
+@app.command()
+def serve(
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 takes a free one.")] = 0,
+    backend: Backends = None,
+    reseed_bytes: ReseedBytes = RESEED_BYTES,
+    strict: Strict = False,
+    allow_fallback: AllowFallback = False,
+    allow_short: AllowShort = False,
+    max_cost: terms.MaxCost = None,
+    max_qpu_seconds: terms.MaxQpuSeconds = None,
+    yes: terms.Yes = False,
+    deadline: terms.Deadline = None,
+) -> None:
+    """Serve GET /v1/bytes?count=N on this machine until Ctrl-C; stdout says where."""
+    from qlq.node import entropy
+    from qlq.qrng import generators_http
+
+    order = _order(
+        backend,
+        strict=strict,
+        allow_fallback=allow_fallback,
+        allow_short=allow_short,
+        consent=(max_cost, max_qpu_seconds, yes),
+        deadline=deadline,
+        reseed_bytes=reseed_bytes,
+    )
+    pool, _ = entropy.open_pool(order, console.tell)
+    pool.draw(0)  # a source that gives nothing shows before anybody asks
+    server = generators_http.Server(pool, port=port, tell=_say)
+    try:
+        sys.stdout.write(server.url + "\n")
+        sys.stdout.flush()
+        console.tell("Ctrl-C ends it")
+        with console.interruptible():
+            server.wait()
+    finally:
+        server.close()
 
 
 def _order(
@@ -206,10 +256,42 @@ def _fields(
     }
 
 
+def _refuse_with_output(*, full_entropy: bool, form: Format) -> None:
+    """A file holds raw bytes of a generator, whatever `--format` says; so say nothing else."""
+    from qlq.errors import ConfigError
+
+    if full_entropy or form is not Format.HEX:
+        raise ConfigError("--output writes raw bytes: leave --format and --full-entropy out")
+
+
+def _save(order: EntropyOrder, output: Path, count: int, *, as_json: bool) -> None:
+    """Write the bytes and their certificate, and say where they are."""
+    from json import loads
+
+    from qlq.node import entropy
+    from qlq.qrng import generators_files
+
+    pool, _ = entropy.open_pool(order, console.tell)
+    certificate = generators_files.write(pool, output, count=count)
+    written = loads(certificate.read_text(encoding="utf-8"))
+    _warn_degraded(written)
+    if as_json:
+        fields = {name: value for name, value in written.items() if name != "schema"}
+        console.document(SCHEMA_GET, {"file": str(output), **fields})
+    else:
+        console.tell(f"{written['tier_label']}, claim {written['claim_bits']:g} bits")
+        sys.stdout.write(f"{output}\n{certificate}\n")
+
+
 def _warn_degraded(document: dict[str, Any]) -> None:
     """Say on stderr, also under --quiet, that the bytes are not what was asked for first."""
     if document["degraded"]:
-        sys.stderr.write(f"warning: degraded: {document['claim_reasons'][0]}\n")
+        _say(f"warning: degraded: {document['claim_reasons'][0]}")
+
+
+def _say(text: str) -> None:
+    """A line on stderr, also under --quiet."""
+    sys.stderr.write(text + "\n")
 
 
 def _refuse_terminal() -> None:

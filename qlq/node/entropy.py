@@ -21,12 +21,12 @@ from qlq.backends.chain import Choice, Fallback
 from qlq.backends.patience import Clock
 from qlq.backends.port import FREE, Backend, DeviceInfo
 from qlq.backends.registry import Classical
-from qlq.errors import BackendUnavailable, ConfigError, MinEntropyTooLow
+from qlq.errors import BackendUnavailable, ConfigError, InvariantBroken, MinEntropyTooLow
 from qlq.keys import EntropyBlock
 from qlq.node import consent, orders, sessions
 from qlq.node.consent import Consent
 from qlq.provenance import Attempt, EntropyTier, Kind, Provenance
-from qlq.qrng import chain, drbg, extraction, source, source_claims
+from qlq.qrng import chain, drbg, extraction, health, source, source_claims
 from qlq.qrng.drbg import Mechanism
 from qlq.qrng.extraction import CommittedSeed, SeedOrigin
 from qlq.qrng.generators import RESEED_BYTES, Pool
@@ -114,6 +114,7 @@ class Source:
         self._order, self._tell = order, tell
         self._choices = check(order)
         self._seen = NOTHING_SEEN
+        self._monitors: dict[tuple[str, int], health.Monitor] = {}
         self._spent = FREE
         self.attempts: tuple[Attempt, ...] = ()
         """The backends that were left before the last batch, and why."""
@@ -151,8 +152,20 @@ class Source:
             return got
 
         batch, seed = choices.first(self._choices, use)
-        self._seen = source.screen(batch, seen=self._seen)
+        self._check_health(batch)
         return batch, seed
+
+    def _check_health(self, batch: Batch) -> None:
+        """Refuse a batch that fails a health test; its source stays refused."""
+        columns = batch.matrix.shape[1]
+        source_name = (batch.provenance.backend, columns)
+        if source_name not in self._monitors:
+            cutoffs = health.bit_cutoffs(source_claims.BUDGET_PER_BIT)
+            self._monitors[source_name] = health.Monitor(cutoffs, columns=columns)
+        released = self._monitors[source_name].release(batch.matrix)
+        if not released.size:
+            raise InvariantBroken(f"{batch.matrix.shape[0]} shots are no start-up test")
+        self._seen = source.screen(batch, seen=self._seen)
 
     def _measure(
         self,
@@ -163,9 +176,10 @@ class Source:
     ) -> tuple[Batch, CommittedSeed | None]:
         """Order, pay and run one job."""
         info = orders.describe(backend, clock)
+        width = self._width(backend, info)
         order = source.order_hadamard(
-            raw_bits=self._raw_bits(info, entropy_bits),
-            width=self._width(backend, info),
+            raw_bits=max(self._raw_bits(info, entropy_bits), health.START_UP * width),
+            width=width,
             shots_max=backend.limits.shots_max,
             tags=(f"qlq-rng-{uuid.uuid4()}",),
         )
