@@ -20,7 +20,6 @@ from pathlib import Path
 from qlq.archive import folder
 from qlq.crypto.signing import VerifyingKey
 from qlq.errors import ArchiveInvalid, ConfigError, InvariantBroken, RemoteMisuse
-from qlq.qrng import beacon
 from qlq.qrng.beacon import Pulse
 
 MAGIC = b"QLQPULSE\x01"
@@ -38,13 +37,13 @@ class PulseFile:
 
     Attributes:
         key: The public key that the file names.
-        pulses: In the order of the file.
+        records: Bytes of each pulse, in the order of the file.
         sound_bytes: Length of the file without its torn tail.
         torn_bytes: Bytes of a pulse that was not written to its end; 0 as a rule.
     """
 
     key: VerifyingKey
-    pulses: tuple[Pulse, ...]
+    records: tuple[bytes, ...]
     sound_bytes: int
     torn_bytes: int
 
@@ -54,8 +53,7 @@ def read(path: Path) -> PulseFile:
 
     Raises:
         ConfigError: The file cannot be read, or is none of pulses.
-        ArchiveInvalid: Bytes of it are changed.
-        InvalidPulse: A pulse is not in canonical form.
+        ArchiveInvalid: The key or a length in it is changed.
     """
     try:
         with path.open("rb") as file:
@@ -67,14 +65,14 @@ def read(path: Path) -> PulseFile:
     if data[: len(MAGIC)] != MAGIC:
         raise ConfigError(f"{path} is no file of pulses, or of another version of it")
     key, place = _read_key(path, data)
-    pulses: list[Pulse] = []
+    records: list[bytes] = []
     while place < len(data):
         end = _end_of_record(path, data, place)
         if end is None:
             break
-        pulses.append(beacon.decode(data[place + _PREFIX_BYTES : end]))
+        records.append(data[place + _PREFIX_BYTES : end])
         place = end
-    return PulseFile(key, tuple(pulses), place, len(data) - place)
+    return PulseFile(key, tuple(records), place, len(data) - place)
 
 
 def _read_key(path: Path, data: bytes) -> tuple[VerifyingKey, int]:

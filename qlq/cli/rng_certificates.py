@@ -1,16 +1,21 @@
-"""`qlq rng certify` and `verify`: certificates of a CHSH run, made and checked."""
+"""`qlq rng certify`, `verify`, `pulse`, `check-pulses`: certificates and beacon pulses."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from qlq.cli import console, rng, settings, terms
 
+if TYPE_CHECKING:
+    from qlq.qrng.beacon import Pulse
+
 SCHEMA_CERTIFY = "qlq.rng.certify/1"
 SCHEMA_VERIFY = "qlq.rng.verify/1"
+SCHEMA_PULSE = "qlq.rng.pulse/1"
+SCHEMA_CHECK_PULSES = "qlq.rng.check-pulses/1"
 
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print what it would take; submit nothing.")
@@ -21,6 +26,8 @@ def register(group: typer.Typer) -> None:
     """Add the commands of this file to `qlq rng`."""
     group.command()(certify)
     group.command()(verify)
+    group.command()(pulse)
+    group.command("check-pulses")(check_pulses)
 
 
 def certify(
@@ -172,3 +179,116 @@ def _about_signer(signer: str, whose: str) -> str:
         f"signed with another key than this home's: {signer}; compare it with the one that its "
         "maker published, or give it as --signer"
     )
+
+
+def pulse(
+    *,
+    backend: rng.Backends = None,
+    period: Annotated[
+        int, typer.Option(min=0, help="Promised seconds from pulse to pulse; 0 for none.")
+    ] = 0,
+    allow_fallback: rng.AllowFallback = False,
+    allow_short: rng.AllowShort = False,
+    max_cost: terms.MaxCost = None,
+    max_qpu_seconds: terms.MaxQpuSeconds = None,
+    yes: terms.Yes = False,
+    deadline: terms.Deadline = None,
+    json: rng.Json = False,
+) -> None:
+    """Make the next pulse of this home's beacon, and draw the value of the one after it."""
+    console.State.document_schema = SCHEMA_PULSE if json else None
+    from qlq.backends.chain import Fallback
+    from qlq.node import pulsing
+    from qlq.node.entropy import EntropyOrder, Sampling
+
+    found = settings.load(backend=backend[0] if backend else None)
+    order = EntropyOrder(
+        backends=(found.backend, *(backend or [])[1:]),
+        fallback=Fallback.ALLOWED if allow_fallback else Fallback.FORBIDDEN,
+        sampling=Sampling.SHORT if allow_short else Sampling.FULL,
+        consent=terms.consent(max_cost=max_cost, max_qpu_seconds=max_qpu_seconds, yes=yes),
+        deadline_s=None if deadline is None else terms.time_left(deadline, default_s=deadline),
+    )
+    with console.interruptible():
+        made = pulsing.pulse(order, found, period_s=period, tell=console.tell)
+    fields = {"file": str(made.path), **_pulse_fields(made.pulse)}
+    if json:
+        console.document(SCHEMA_PULSE, {**fields, "next_claim_reasons": list(made.reasons)})
+        return
+    if made.pulse.body.degraded:
+        console.tell("warning: degraded: the operating system stood in for the backend")
+    out = console.out()
+    for name in ("index", "time_s", "value", "precommitment", "tier_label", "claim_bits", "origin"):
+        out.print(f"{name}: {fields[name]}", markup=False)
+    out.print(f"Next: qlq rng check-pulses {made.path}", markup=False)
+
+
+def _pulse_fields(made: Pulse) -> dict[str, Any]:
+    """A pulse as documents show it; bytes in hex."""
+    from qlq.provenance import EntropyTier
+
+    body = made.body
+    tier = EntropyTier(body.tier)
+    return {
+        "index": body.index,
+        "time_s": body.time_s,
+        "period_s": body.period_s,
+        "status": body.status.name.lower(),
+        "value": body.value.hex(),
+        "local": body.local.hex(),
+        "precommitment": body.precommitment.hex(),
+        "previous": body.previous.hex(),
+        "skips": [digest.hex() for digest in body.skips],
+        "digest": made.digest.hex(),
+        "tier": tier.code,
+        "tier_label": tier.label,
+        "claim_bits": body.claim_bits,
+        "degraded": body.degraded,
+        "origin": body.origin,
+        "certificate_id": body.certificate.hex() or None,
+        "signer": body.signer.hex(),
+    }
+
+
+def check_pulses(
+    file: Annotated[Path, typer.Argument(help="File of pulses.")],
+    *,
+    signer: Annotated[
+        str | None, typer.Option(help="SHA-512 of the key that must have signed, in hex.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Another copy of the chain: a fork is found.")
+    ] = None,
+    json: rng.Json = False,
+) -> None:
+    """Verify a chain of pulses from its file alone; exits with 7 unless every byte fits."""
+    console.State.document_schema = SCHEMA_CHECK_PULSES if json else None
+    from qlq.node import pulsing
+
+    checked = pulsing.check(file, signer=signer, against=against)
+    last = checked.chain.last
+    fields = {
+        "valid": checked.fault is None,
+        "pulses": checked.chain.next_index,
+        "signer": checked.signer,
+        "last": None if last is None else _pulse_fields(last),
+        "torn_bytes": checked.torn_bytes,
+        "fault": None
+        if checked.fault is None
+        else {
+            "reason": checked.fault.reason.value,
+            "index": checked.fault.index,
+            "detail": str(checked.fault),
+        },
+    }
+    if json:
+        console.document(SCHEMA_CHECK_PULSES, fields)
+    else:
+        state = "valid" if checked.fault is None else str(checked.fault)
+        console.out().print(f"{file}: {checked.chain.next_index} pulses, {state}", markup=False)
+    if checked.torn_bytes:
+        console.tell(f"{file} ends with {checked.torn_bytes} bytes of an unwritten pulse")
+    if checked.signer and signer is None:
+        console.tell(f"signed with the key {checked.signer}; give it as --signer to insist on it")
+    if checked.fault is not None:
+        raise typer.Exit(console.EXIT_INTEGRITY)

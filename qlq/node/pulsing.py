@@ -22,7 +22,14 @@ from qlq.archive.pulses import PulseFile
 from qlq.config import Settings
 from qlq.crypto import aead, kdf
 from qlq.crypto.signing import SigningKey
-from qlq.errors import BadTag, ConfigError, KeyStoreDamaged, RemoteMisuse
+from qlq.errors import (
+    BadTag,
+    ConfigError,
+    InvalidPulse,
+    KeyStoreDamaged,
+    PulseFault,
+    RemoteMisuse,
+)
 from qlq.kme import private_files
 from qlq.kme.turn import Turn
 from qlq.node import certifying, entropy, orders
@@ -115,6 +122,71 @@ def pulse(order: EntropyOrder, settings: Settings, *, period_s: int, tell: Tell)
         home.turn.give_back()
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the check of a file found.
+
+    Attributes:
+        chain: The pulses that verify, from the first one on.
+        signer: SHA-512 (hex) of the file's key.
+        torn_bytes: Bytes of an unwritten pulse at the end.
+        fault: The first thing that is wrong; None if nothing is.
+    """
+
+    chain: Chain
+    signer: str
+    torn_bytes: int
+    fault: InvalidPulse | None
+
+
+def check(path: Path, *, signer: str | None, against: Path | None) -> Checked:
+    """Verify a chain from its file alone.
+
+    Args:
+        path: The file.
+        signer: SHA-512 (hex) of the key that must have signed; None accepts any.
+        against: Another copy of the chain, which must verify too; None compares with nothing.
+
+    Raises:
+        ConfigError: A file cannot be read, or is none of pulses.
+        ArchiveInvalid: The key or a length in a file is changed: no pulse can be read.
+    """
+    stored = pulses.read(path)
+    found = beacon.fingerprint(stored.key).hex()
+    chain, fault = _verified(stored)
+    if signer is not None and signer != found:
+        fault = InvalidPulse(PulseFault.SIGNER, index=None, detail=f"{found}, wanted {signer}")
+    if fault is None and against is not None:
+        fault = _compared(stored, pulses.read(against))
+    return Checked(chain, found, stored.torn_bytes, fault)
+
+
+def _verified(stored: PulseFile) -> tuple[Chain, InvalidPulse | None]:
+    """The chain up to the first fault, and the fault."""
+    chain = beacon.begin(stored.key)
+    try:
+        for record in stored.records:
+            chain = beacon.extend(chain, beacon.decode(record))
+    except InvalidPulse as error:
+        return chain, error
+    if chain.last is None:
+        return chain, InvalidPulse(PulseFault.EMPTY, index=None, detail="it has no pulse")
+    return chain, None
+
+
+def _compared(stored: PulseFile, other: PulseFile) -> InvalidPulse | None:
+    """What keeps two copies from being of one chain."""
+    if other.key != stored.key:
+        return InvalidPulse(PulseFault.SIGNER, index=None, detail="the other copy has another key")
+    try:
+        theirs = [beacon.decode(record) for record in other.records]
+        beacon.verify(theirs, key=other.key)
+        beacon.refuse_fork([beacon.decode(record) for record in stored.records], theirs)
+    except InvalidPulse as error:
+        return error
+    return None
+
+
 class _Home:
     """The pulse file and the sealed value of one home."""
 
@@ -164,8 +236,8 @@ class _Home:
                 "move the file away"
             )
         chain = beacon.begin(stored.key)
-        for one in stored.pulses:
-            chain = beacon.extend(chain, one)
+        for record in stored.records:
+            chain = beacon.extend(chain, beacon.decode(record))
         if kept is None:
             if chain.last is not None:
                 raise self._lost(chain)
