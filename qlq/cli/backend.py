@@ -72,7 +72,7 @@ def show(
         ]
         console.document(SCHEMA_SHOW, {**fields, "qubit_errors": errors, "pair_errors": pairs})
         return
-    _table(fields)
+    console.table(fields)
 
 
 @app.command()
@@ -115,13 +115,4 @@ def estimate(
     if json:
         console.document(SCHEMA_ESTIMATE, fields)
     else:
-        _table(fields)
-
-
-def _table(fields: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    table = Table(show_header=False)
-    for name, value in fields.items():
-        table.add_row(name, "–" if value is None else str(value))
-    console.out().print(table)
+        console.table(fields)

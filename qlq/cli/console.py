@@ -55,6 +55,40 @@ def out() -> Console:
     return Console(width=width, soft_wrap=width is not None, highlight=False)
 
 
+def table(fields: dict[str, Any]) -> None:
+    """The fields of a document for people, one a line."""
+    from rich.table import Table
+
+    rows = Table(show_header=False)
+    for name, value in fields.items():
+        rows.add_row(name.replace("_", " "), _words(name, value))
+    out().print(rows)
+
+
+def _words(name: str, value: Any) -> str:
+    """A field's value for people: rates in percent, money with its source, a dash for nothing."""
+    if value is None or value in ([], ""):
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        is_rate = "qber" in name or "probability" in name
+        return f"{value:.2%}" if is_rate else f"{value:.4g}"
+    if isinstance(value, dict):
+        return _money(value) if "amount" in value else _listed(value)
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _money(cost: dict[str, Any]) -> str:
+    amount = "unknown" if cost["amount"] is None else f"{cost['amount']} {cost['currency']}"
+    origin = ", ".join(str(cost[key]) for key in ("source", "date") if cost.get(key))
+    return f"{amount} ({origin})" if origin else amount
+
+
+def _listed(fields: dict[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {_words(name, v)}" for name, v in fields.items())
+
+
 def exit_code(error: BaseException) -> int:
     """The documented exit code of an error."""
     from qlq import errors

@@ -97,8 +97,7 @@ def _show_plan(order: Order, *, as_json: bool) -> None:
     if as_json:
         console.document(SCHEMA_RUN, planned)
         return
-    for name, value in planned.items():
-        console.out().print(f"{name}: {value}")
+    console.table(planned)
 
 
 def show(document: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ from qlq.node.orders import Order
 from qlq.numerics import intervals, rounds
 from qlq.provenance import Attempt
 from qlq.qkd import bb84, e91, link, parameters
-from qlq.qkd.parameters import SESSION_TAG_BITS, Parameters, Protocol
+from qlq.qkd.parameters import SESSION_TAG_BITS, Parameters, Protocol, Wanted
 from qlq.qkd.settings import SEED_BYTES, draw_bits, draw_settings
 from qlq.shots import Shots
 
@@ -229,12 +229,22 @@ def _estimate(
         "qber_source": "calibration" if pilot is None else "pilot",
         "pilot": None if pilot is None else _pilot_document(pilot),
         "qber_max": wish.qber_max,
-        "min_pulses_for_key": parameters.least_pulses(wish),
+        "min_pulses_for_key": _least_pulses(wish, predicted),
         "secret_bits": committed.secret_bits,
         "expected_secret_bits": round(committed.secret_bits * (chance or 0.0)),
         "success_probability": chance,
         "cost_per_net_bit": _per_net_bit(cost, committed, chance),
     }
+
+
+def _least_pulses(wish: Wanted, predicted: float | None) -> int | None:
+    """Fewest pulses that can give a key; None if none can, or if the device will not hold still.
+
+    Where the prediction is above the tolerance the session aborts, whatever its length.
+    """
+    if predicted is not None and predicted > wish.qber_max:
+        return None
+    return parameters.least_pulses(wish)
 
 
 def _depth(backend: Backend, plan: Plan, clock: Clock) -> int | None:

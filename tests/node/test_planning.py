@@ -111,3 +111,11 @@ def test_errors_are_counted_by_basis() -> None:
     )
     shots = Shots(bits[:, :, np.newaxis], origin)
     assert planning.count_errors(Protocol.BB84, shots, bases) == (3, 1)
+
+
+def test_no_number_of_pulses_helps_where_the_prediction_is_above_the_tolerance() -> None:
+    order = Order(protocol="e91", backend="cirq:rainbow", pulses=100_000)
+    found = planning.estimate(order)
+    assert found["predicted_qber"] > found["qber_max"]
+    assert found["min_pulses_for_key"] is None
+    assert found["success_probability"] < 1e-3
