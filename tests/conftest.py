@@ -104,3 +104,38 @@ def vendor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Vendor:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     monkeypatch.setenv("RENTED_FOLDER", str(folder))
     return Vendor(folder)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The far side of a quantum device that fails as a script says; see `devices/lab.py`."""
+
+    folder: Path
+
+    def script(self, *words: str) -> None:
+        """What happens to the nth submit from now on; the last word is repeated."""
+        (self.folder / "script.json").write_text(json.dumps(words))
+        (self.folder / "submits.log").unlink(missing_ok=True)
+
+    def submits(self) -> int:
+        """Submits since the last script."""
+        log = self.folder / "submits.log"
+        return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """A quantum device without jobs; `lab` opens it, here and in processes of ours."""
+    folder = tmp_path / "lab"
+    point = tmp_path / "lab-points" / "lab-0.dist-info"
+    for place in (folder, point):
+        place.mkdir(parents=True)
+    (point / "METADATA").write_text("Metadata-Version: 2.1\nName: lab\nVersion: 0\n")
+    (point / "entry_points.txt").write_text("[qlq.backends]\nlab = lab:scheme\n")
+    for path in (DEVICES, point.parent):
+        monkeypatch.syspath_prepend(str(path))
+    earlier = os.environ.get("PYTHONPATH")
+    paths = [str(DEVICES), str(point.parent), *([earlier] if earlier else [])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    monkeypatch.setenv("LAB_FOLDER", str(folder))
+    return Lab(folder)
