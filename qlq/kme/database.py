@@ -61,7 +61,7 @@ class SealedDatabase:
         """Open the database of a folder, or create both.
 
         Args:
-            folder: The party's folder; created with mode 0700.
+            folder: The party's folder; created with mode 0700. Its name is part of the seal.
             master: 32 secret bytes that seal everything in it.
 
         Raises:
@@ -73,8 +73,10 @@ class SealedDatabase:
         if len(master) != MASTER_BYTES:
             raise ValueError(f"a master key has {MASTER_BYTES} bytes, not {len(master)}")
         self._path = folder / FILE
-        self._seal_key = kdf.hkdf(master, info=b"qlq key store 1 seal", length=32)
-        check = kdf.hkdf(master, info=b"qlq key store 1 check", length=32)
+        # the folder is named after its party: rows of one party mean nothing in another's file
+        owner = folder.absolute().name.encode()
+        self._seal_key = kdf.hkdf(master, info=b"qlq key store 2 seal " + owner, length=32)
+        check = kdf.hkdf(master, info=b"qlq key store 2 check", length=32)
         _create_private(self._path)
         with self._translated():
             self._db = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)

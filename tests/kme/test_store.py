@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import stat
@@ -294,3 +295,15 @@ def test_what_was_told_before_a_kill_stands_after_it(
             if state is State.DELIVERED:
                 with pytest.raises(KeyAlreadyDelivered):
                     store.deliver(key_id)
+
+
+def test_rows_of_one_party_mean_nothing_in_the_file_of_another(
+    tmp_path: Path, key: SecretKey
+) -> None:
+    with KeyStore(tmp_path / "alice", MASTER) as store:
+        store.add(key, "bob", 0)
+    (tmp_path / "bob").mkdir()
+    for file in (tmp_path / "alice").iterdir():
+        shutil.copy(file, tmp_path / "bob" / file.name)
+    with pytest.raises(KeyStoreDamaged), KeyStore(tmp_path / "bob", MASTER) as store:
+        store.list()
