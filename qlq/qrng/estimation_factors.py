@@ -47,8 +47,7 @@ _CELLS = 16
 _BOX_WEIGHT = math.sqrt(2.0) - 1.0
 _SAFETY = 1.0 + 64 * np.finfo(np.float64).eps
 """More than the rounding error of a sum of 16 products."""
-_TILT_MAX = 8.0
-_TILT_TOLERANCE = 1e-10
+_SAME_DECIMALS = 14
 _LEAST_FACTOR = 1e-6
 _STEPS_MAX = 500
 _TOLERANCE = 1e-15
@@ -211,17 +210,33 @@ def optimise_won(share_won: float, *, beta: float) -> Factors:
     if not 0.0 < share_won < 1.0:
         raise ValueError(f"share of won rounds outside (0, 1): {share_won}")
 
-    def factors(tilt: float) -> NDArray[np.float64]:
-        """Any ratio of the two factors; their weighted mean log is 0 before scaling."""
-        return np.where(won(), math.exp(tilt * (1.0 - share_won)), math.exp(-tilt * share_won))
+    rows = _won_conditions(beta)
+    odds = share_won / (1.0 - share_won)
+    # log of the largest row minus share_won * log ratio has its minimum where one row has its
+    # own, or where two rows cross
+    ratios = [odds * lost / gained for gained, lost in rows]
+    ratios += [
+        (lost - other_lost) / (other_gained - gained)
+        for (gained, lost), (other_gained, other_lost) in itertools.combinations(rows, 2)
+        if gained != other_gained
+    ]
 
-    def worst(tilt: float) -> float:
-        return math.log(largest_sum(factors(tilt), beta=beta))
+    def worst(ratio: float) -> float:
+        largest = max(gained * ratio + lost for gained, lost in rows)
+        return math.log(largest) - share_won * math.log(ratio)
 
-    best = optimize.minimize_scalar(
-        worst, bounds=(-_TILT_MAX, _TILT_MAX), method="bounded", options={"xatol": _TILT_TOLERANCE}
-    )
-    return _scaled(factors(float(best.x)), beta)
+    best = min((ratio for ratio in ratios if ratio > 0.0), key=worst)
+    return _scaled(np.where(won(), best, 1.0), beta)
+
+
+@lru_cache(maxsize=64)
+def _won_conditions(beta: float) -> tuple[tuple[float, float], ...]:
+    """The conditions with one factor for won cells and one for lost ones; equal ones once."""
+    rows = _conditions(beta).reshape(-1, *SHAPE)
+    gained = np.where(won(), rows, 0.0).sum(axis=(1, 2, 3, 4))
+    lost = np.where(won(), 0.0, rows).sum(axis=(1, 2, 3, 4))
+    pairs = np.unique(np.round(np.column_stack([gained, lost]), _SAME_DECIMALS), axis=0)
+    return tuple((float(first), float(second)) for first, second in pairs)
 
 
 def optimise(behaviour: NDArray[np.float64], *, beta: float) -> Factors:
