@@ -36,6 +36,15 @@ _LIMITS = {
     "rows_max": 4096,
     "poll_interval_s": 0.02,
 }
+_DEVICES = {
+    "aqt/Ibex-Q1": ("eu-north-1", 12),
+    "ionq/Forte-1": ("us-east-1", 36),
+    "ionq/Forte-Enterprise-1": ("us-east-1", 36),
+    "iqm/Emerald": ("eu-north-1", 54),
+    "iqm/Garnet": ("eu-north-1", 20),
+    "rigetti/Ankaa-3": ("us-west-1", 84),
+    "rigetti/Cepheus-1-108Q": ("us-west-1", 108),
+}
 
 
 class BraketLocalBackend(LocalBackend):
@@ -140,8 +149,28 @@ def _open(address: Address) -> Backend:
     return BraketLocalBackend()
 
 
+def _devices() -> list[Listing]:
+    """The gate-based QPUs that Amazon Braket offers, without asking an account.
+
+    Source: Amazon Braket developer guide, supported devices.
+    """
+    reason = registry.missing("amazon-braket-sdk", extra="braket")
+    return [
+        Listing(
+            uri=f"braket:arn:aws:braket:{region}::device/qpu/{path}",
+            provider="amazon-braket",
+            device=path.rpartition("/")[2],
+            kind=Kind.QPU,
+            qubits=qubits,
+            available=not reason,
+            reason=reason or "with an AWS account; its status is asked when it is opened",
+        )
+        for path, (region, qubits) in _DEVICES.items()
+    ]
+
+
 def _listing() -> list[Listing]:
-    """The local simulator."""
+    """The local simulator, and the devices of the service."""
     reason = registry.missing("amazon-braket-sdk", extra="braket")
     local = Listing(
         "braket:local",
@@ -152,7 +181,7 @@ def _listing() -> list[Listing]:
         available=not reason,
         reason=reason,
     )
-    return [local]
+    return [local, *_devices()]
 
 
 scheme = Scheme(open=_open, listing=_listing, extra="braket")

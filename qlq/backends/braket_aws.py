@@ -36,7 +36,16 @@ from qlq.backends import (
 from qlq.backends.braket_errors import Doing
 from qlq.backends.braket_layout import TASKS_MAX, Part
 from qlq.backends.braket_session import Account
-from qlq.backends.port import Address, Cost, DeviceInfo, Handle, Limits, Status, TransientError
+from qlq.backends.port import (
+    Address,
+    Cost,
+    DeviceInfo,
+    Handle,
+    Limits,
+    Listing,
+    Status,
+    TransientError,
+)
 from qlq.circuit import Plan
 from qlq.errors import BackendUnavailable, CircuitRejected, ConfigError, JobFailed
 from qlq.provenance import Claim, Kind, Provenance, Tier

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
+import uuid
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from qlq import circuit
 from qlq.backends import braket_session, driver, registry
+from qlq.backends.emulator.braket import BraketEmulator
 from qlq.backends.emulator.faults import Action, Fault
-from qlq.backends.emulator.server import Server
+from qlq.backends.emulator.server import Request, Response, Server
 from qlq.backends.port import AmbiguousSubmit, Backend, Handle, Status, TransientError
 from qlq.circuit import Plan
 from qlq.errors import BackendUnavailable, CircuitRejected, JobFailed, JobPending, QLQError
@@ -206,6 +210,22 @@ def test_a_batch_that_breaks_half_way_is_completed_not_repeated(start: Start) ->
     server = start(fault(SUBMIT, Action.ANSWER, nth=nth, status=500))
     ran(FORTE)
     assert len(server.emulator.tasks) == 3  # type: ignore[attr-defined]
+
+
+def test_a_batch_is_completed_by_its_tags_where_the_service_forgets_tokens(start: Start) -> None:
+    class Forgetful(BraketEmulator):
+        def answer(self, request: Request) -> Response:
+            if request.path == "/quantum-task":
+                body = json.loads(request.body)
+                body["clientToken"] = str(uuid.uuid4())
+                request = replace(request, body=json.dumps(body).encode())
+            return super().answer(request)
+
+    nth = tuple(range(2, 2 + braket_session.TRIES))
+    server = start(fault(SUBMIT, Action.ANSWER, nth=nth, status=500))
+    server.emulator = Forgetful()
+    ran(FORTE)
+    assert len(server.emulator.tasks) == 3
 
 
 def test_a_plan_that_an_earlier_process_submitted_is_found_and_not_submitted_again(

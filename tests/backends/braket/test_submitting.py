@@ -308,3 +308,18 @@ def test_a_gate_that_the_device_does_not_have_is_refused_before_a_task_exists(
     with pytest.raises(CircuitRejected, match="no operation 'cz'"):
         registry.open_backend(FORTE).submit(Plan(program, np.zeros((1, 0)), 20))
     assert server.count("POST /quantum-task") == 0
+
+
+def test_shots_of_a_mid_circuit_measurement_are_not_gathered_by_outcome(start: Start) -> None:
+    """A fair bit, reset, another: Wald-Wolfowitz runs within 5 sigma (false alarm 6e-7)."""
+    start()
+    text = 'OPENQASM 3.0;\ninclude "stdgates.inc";\nqubit[1] q;\nbit[2] c;\nh q[0];\n'
+    text += "c[1] = measure q[0];\nreset q[0];\nh q[0];\nc[0] = measure q[0];\n"
+    program = circuit.parse(text, name="two-coins")
+    bits = run(registry.open_backend(GARNET), Plan(program, np.zeros((1, 0)), 1000, tags=("o",)))[0]
+    for column in bits.T:
+        ones = int(column.sum())
+        expected = 1 + 2 * ones * (1000 - ones) / 1000
+        runs = 1 + int((np.diff(column.astype(np.int8)) != 0).sum())
+        assert abs(runs - expected) < 5 * (expected - 1) / np.sqrt(999)
+        assert abs(ones - 500) < 5 * 0.5 * np.sqrt(1000)
