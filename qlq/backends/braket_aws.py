@@ -42,7 +42,6 @@ from qlq.backends.port import (
     DeviceInfo,
     Handle,
     Limits,
-    Listing,
     Status,
     TransientError,
 )
