@@ -7,12 +7,12 @@ be extracted with a seed, the commitment to that seed. Only an order and its sho
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 
 from qlq import circuit
 from qlq.circuit import Plan, Program
@@ -21,15 +21,19 @@ from qlq.numerics import bits as bitwise
 from qlq.provenance import EntropyTier, Provenance, Tier
 from qlq.shots import Shots
 
-BLOCK_BITS = 1024
-"""Raw bits are remembered by blocks of this length. Even at 0.2 bits of min-entropy a bit, an
-honest block comes twice with probability 2^-204."""
+ANCHOR_STEP = 1024
+"""Raw bits are remembered by the first `ANCHOR_BITS` of each stretch of this length."""
+ANCHOR_BITS = 128
+"""At 0.8 bits of min-entropy a bit, one of 2^20 remembered anchors turns up at one of 2^20 places
+of an honest batch with probability below 2^-62."""
+ANCHORS_MAX = 1 << 20
+"""Remembered anchors, 2^30 raw bits; the oldest are forgotten first."""
 
 PERIOD_AGREEMENT = 0.75
 """A stream that agrees with itself, moved by a lag, in more places than this is periodic. Bits
-with P(1) = 0.6 agree in 0.52 of their places, and over `PERIOD_BITS_MIN` / 2 places independent
-fair bits reach 0.75 at one lag with probability below 1e-117 (Hoeffding)."""
-
+with P(1) = 0.6 agree in 0.52 of their places, and over `PERIOD_PLACES_MIN` places independent
+fair bits reach 0.75 at one lag with probability below 1e-27 (Hoeffding)."""
+PERIOD_PLACES_MIN = 512
 PERIOD_BITS_MIN = 4096
 PERIOD_BITS_MAX = 1 << 20
 """Longest stretch that is searched for a period at once: 40 MB of transforms."""
@@ -224,29 +228,32 @@ def tier_of(provenance: Provenance) -> EntropyTier:
     return EntropyTier.NONE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """Blocks of raw bits that came before, to catch a source that says the same again.
+    """What came before, to catch a source that says the same again.
 
     Attributes:
-        blocks: First 16 bytes of the SHA-256 of each block, and which batch it came in.
+        anchors: uint64 of shape (count, 2), read-only: 128 bits of each stretch of 1024, in the
+            order in which they came.
         batches: Digests of whole batches.
     """
 
-    blocks: Mapping[bytes, str]
+    anchors: NDArray[np.uint64]
     batches: frozenset[str]
 
+    def __post_init__(self) -> None:
+        """Make the anchors read-only."""
+        self.anchors.setflags(write=False)
 
-NOTHING_SEEN = Seen({}, frozenset())
-SEEN_BLOCKS_MAX = 1 << 20
-"""Remembered blocks, 2^30 raw bits; the oldest are forgotten first."""
+
+NOTHING_SEEN = Seen(np.empty((0, 2), dtype=np.uint64), frozenset())
 
 
 def screen(batch: Batch, *, seen: Seen) -> Seen:
     """What has been seen after this batch; refuses one that is constant, periodic or replayed.
 
     The health tests of SP 800-90B do not see these: a period longer than their windows, bits
-    that came in an earlier batch.
+    that came in an earlier batch, wherever they come again.
 
     Raises:
         HealthTestFailed: Naming the test, its count and its limit. The batch is to be discarded.
@@ -258,15 +265,43 @@ def screen(batch: Batch, *, seen: Seen) -> Seen:
     _refuse_constant(batch.matrix)
     if batch.digest in seen.batches:
         raise HealthTestFailed(test="replayed batch", qubit=None, count=1, cutoff=1)
-    own = _block_digests(batch)
-    repeated = len(own) - len(set(own)) + sum(block in seen.blocks for block in set(own))
-    if repeated:
-        raise HealthTestFailed(test="repeated block", qubit=None, count=repeated, cutoff=1)
     _refuse_period(stream)
-    blocks = {**seen.blocks, **dict.fromkeys(own, batch.digest)}
-    while len(blocks) > SEEN_BLOCKS_MAX:
-        del blocks[next(iter(blocks))]
-    return Seen(blocks, seen.batches | {batch.digest})
+    own = _anchors(stream)
+    repeated = _count_anchored(stream, seen.anchors) + _count_anchored(stream, own) - len(own)
+    if repeated:
+        raise HealthTestFailed(test="repeated bits", qubit=None, count=repeated, cutoff=1)
+    anchors = np.concatenate([seen.anchors, own])[-ANCHORS_MAX:]
+    return Seen(anchors, seen.batches | {batch.digest})
+
+
+def _anchors(stream: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """The first 128 bits of each stretch of 1024, uint64 of shape (count, 2)."""
+    starts = np.arange(0, stream.size - ANCHOR_BITS + 1, ANCHOR_STEP)
+    bits = stream[starts[:, np.newaxis] + np.arange(ANCHOR_BITS)]
+    return np.packbits(bits, axis=1).view(">u8").astype(np.uint64)
+
+
+def _count_anchored(stream: NDArray[np.uint8], anchors: NDArray[np.uint64]) -> int:
+    """At how many places of the stream, aligned or not, one of the anchors begins."""
+    if not len(anchors):
+        return 0
+    known = {(int(first), int(second)) for first, second in anchors}
+    found = 0
+    for start in range(0, stream.size - ANCHOR_BITS + 1, PERIOD_BITS_MAX):
+        windows = _windows(stream[start : start + PERIOD_BITS_MAX + ANCHOR_BITS - 1])
+        firsts = windows[: windows.size - ANCHOR_BITS // 2]
+        places = np.flatnonzero(np.isin(firsts, anchors[:, 0]))
+        pairs = zip(windows[places], windows[places + ANCHOR_BITS // 2], strict=True)
+        found += sum((int(first), int(second)) in known for first, second in pairs)
+    return found
+
+
+def _windows(stream: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """The 64 bits that begin at each place, the first one highest."""
+    windows = stream.astype(np.uint64)
+    for width in (1, 2, 4, 8, 16, 32):
+        windows = (windows[:-width] << np.uint64(width)) | windows[width:]
+    return windows
 
 
 def _refuse_constant(matrix: NDArray[np.uint8]) -> None:
@@ -278,18 +313,8 @@ def _refuse_constant(matrix: NDArray[np.uint8]) -> None:
         raise HealthTestFailed(test="constant bit", qubit=int(stuck[0]), count=shots, cutoff=shots)
 
 
-def _block_digests(batch: Batch) -> list[bytes]:
-    """Digests of all whole blocks of the stream."""
-    packed, size = batch.packed, BLOCK_BITS // 8
-    count = batch.stream.size // BLOCK_BITS
-    return [
-        hashlib.sha256(packed[index * size : (index + 1) * size]).digest()[:16]
-        for index in range(count)
-    ]
-
-
 def _refuse_period(stream: NDArray[np.uint8]) -> None:
-    """Refuse a stretch that agrees with itself at some lag up to half its length."""
+    """Refuse a stretch that agrees with itself at some lag."""
     for start in range(0, stream.size, PERIOD_BITS_MAX):
         stretch = stream[start : start + PERIOD_BITS_MAX]
         if stretch.size < PERIOD_BITS_MIN:
@@ -302,18 +327,29 @@ def _refuse_period(stream: NDArray[np.uint8]) -> None:
             )
 
 
-def most_alike(stream: NDArray[np.uint8]) -> tuple[int, int]:
-    """The lag, from 1 to half the length, at which a stream is most like itself.
+def most_alike(
+    stream: NDArray[np.uint8], *, places_min: int = PERIOD_PLACES_MIN
+) -> tuple[int, int]:
+    """The lag at which a stream is most like itself.
+
+    Args:
+        stream: uint8 of one axis, values 0 and 1, more than `places_min` of them.
+        places_min: Fewest places that are compared, at least 1: lags go from 1 to size - this.
 
     Returns:
         The lag, and in how many of the `size - lag` places bit i equals bit i + lag.
+
+    Raises:
+        ValueError: For another type or shape, or too few bits.
     """
     bitwise.require_bits(stream)
     size = stream.size
+    if not 1 <= places_min < size:
+        raise ValueError(f"{size} bits have no lag that leaves {places_min} places")
     signs = 1.0 - 2.0 * stream.astype(np.float64)
-    spectrum = np.fft.rfft(signs, 2 * size)
-    correlation = np.fft.irfft(spectrum * spectrum.conj(), 2 * size)[1 : size // 2 + 1]
-    places = size - np.arange(1, size // 2 + 1)
-    agreements = np.rint((places + correlation) / 2).astype(np.int64)
-    lag = int(np.argmax(agreements / places))
-    return lag + 1, int(agreements[lag])
+    spectrum = fft.rfft(signs, fft.next_fast_len(2 * size, real=True))
+    correlation = fft.irfft(spectrum * spectrum.conj(), fft.next_fast_len(2 * size, real=True))
+    lags = np.arange(1, size - places_min + 1)
+    agreements = np.rint((size - lags + correlation[lags]) / 2).astype(np.int64)
+    best = int(np.argmax(agreements / (size - lags)))
+    return int(lags[best]), int(agreements[best])

@@ -133,7 +133,7 @@ def test_sound_batches_pass_and_are_remembered() -> None:
     for seed in range(40):
         seen = source.screen(batch_of(fair(seed)), seen=seen)
     assert len(seen.batches) == 40
-    assert len(seen.blocks) == 40 * 8
+    assert seen.anchors.shape == (40 * 8, 2)
 
 
 def test_a_batch_that_is_biased_but_lively_is_no_matter_of_the_screen() -> None:
@@ -152,17 +152,36 @@ def test_a_replayed_batch_is_caught() -> None:
     assert refusal(fair(6), seen).test == "replayed batch"
 
 
-def test_a_block_of_an_earlier_batch_is_caught_inside_a_fresh_one() -> None:
+@pytest.mark.parametrize("shift", [0, 4, 100])
+def test_bits_of_an_earlier_batch_are_caught_wherever_they_come_again(shift: int) -> None:
     seen = source.screen(batch_of(fair(7)), seen=NOTHING_SEEN)
-    bits = fair(8)
-    bits[512:768] = fair(7)[256:512]  # 1024 bits of width 4
-    assert refusal(bits, seen).test == "repeated block"
+    bits = fair(8).reshape(-1)
+    bits[3_000 + shift : 4_200 + shift] = fair(7).reshape(-1)[1_000:2_200]
+    assert refusal(bits.reshape(-1, 4), seen).test == "repeated bits"
 
 
-def test_a_block_that_comes_twice_in_one_batch_is_caught() -> None:
-    bits = fair(9)
-    bits[1024:1280] = bits[:256]
-    assert refusal(bits).test == "repeated block"
+def test_bits_that_come_twice_in_one_batch_are_caught() -> None:
+    bits = fair(9).reshape(-1)
+    bits[5_001:6_201] = bits[1_000:2_200]
+    assert refusal(bits.reshape(-1, 4)).test == "repeated bits"
+
+
+def test_a_source_that_goes_round_is_caught_at_the_next_batch() -> None:
+    once = np.random.default_rng(13).integers(0, 2, 9_001, dtype=np.uint8)
+    tape = np.resize(once, 16_384).reshape(2, -1, 4)
+    seen = source.screen(batch_of(tape[0]), seen=NOTHING_SEEN)
+    assert refusal(tape[1], seen).test == "repeated bits"
+
+
+def test_the_oldest_bits_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "ANCHORS_MAX", 8)
+    seen = source.screen(batch_of(fair(14)), seen=NOTHING_SEEN)
+    seen = source.screen(batch_of(fair(15)), seen=seen)
+    assert len(seen.anchors) == 8
+    mixed = np.vstack([fair(14)[:1024], fair(16)[:1024]])
+    seen = source.screen(batch_of(mixed), seen=seen)
+    mixed = np.vstack([fair(17)[:1024], fair(16)[:1024]])
+    assert refusal(mixed, seen).test == "repeated bits"
 
 
 def test_a_constant_qubit_is_caught_and_named() -> None:
@@ -172,28 +191,37 @@ def test_a_constant_qubit_is_caught_and_named() -> None:
     assert (found.test, found.qubit) == ("constant bit", 2)
 
 
-@pytest.mark.parametrize("period", [1_001, 3_000, 4_096])
+@pytest.mark.parametrize("period", [1_001, 3_000, 4_096, 7_500])
 def test_a_period_is_caught_whatever_its_length(period: int) -> None:
     once = np.random.default_rng(11).integers(0, 2, period, dtype=np.uint8)
     found = refusal(np.resize(once, (2048, 4)))
-    assert found.test in {f"period of {period} bits", "repeated block"}
+    assert found.test == f"period of {period} bits"
 
 
 def test_a_period_with_errors_is_caught() -> None:
     rng = np.random.default_rng(12)
     bits = np.resize(rng.integers(0, 2, 3_000, dtype=np.uint8), 8192)
     bits ^= (rng.random(8192) < 0.05).astype(np.uint8)
-    assert refusal(bits.reshape(2048, 4)).test == "period of 3000 bits"
+    found = refusal(bits.reshape(2048, 4)).test  # a multiple of a period is one too
+    assert found in {"period of 3000 bits", "period of 6000 bits"}
 
 
-@given(npst.arrays(np.uint8, st.integers(2, 60), elements=st.integers(0, 1)))
-def test_the_most_alike_lag_is_that_of_counting(stream: np.ndarray) -> None:
+@given(
+    stream=npst.arrays(np.uint8, st.integers(4, 60), elements=st.integers(0, 1)),
+    places_min=st.integers(1, 3),
+)
+def test_the_most_alike_lag_is_that_of_counting(stream: np.ndarray, places_min: int) -> None:
     size = stream.size
     counts = {
         lag: sum(int(stream[i] == stream[i + lag]) for i in range(size - lag))
-        for lag in range(1, size // 2 + 1)
+        for lag in range(1, size - places_min + 1)
     }
-    lag, agreements = source.most_alike(stream)
+    lag, agreements = source.most_alike(stream, places_min=places_min)
     assert agreements == counts[lag]
     best = max(count / (size - lag) for lag, count in counts.items())
     assert agreements / (size - lag) == best
+
+
+def test_too_few_bits_have_no_lag() -> None:
+    with pytest.raises(ValueError, match="512 places"):
+        source.most_alike(np.zeros(512, dtype=np.uint8))
