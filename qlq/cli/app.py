@@ -19,6 +19,7 @@ from qlq.cli import (
     qkd,
     rng,
     rng_certificates,
+    rng_quality,
     terminals,
 )
 
@@ -33,6 +34,7 @@ app = typer.Typer(
 terminals.register(qkd.app)
 app.add_typer(qkd.app, name="qkd")
 rng_certificates.register(rng.app)
+rng_quality.register(rng.app)
 app.add_typer(rng.app, name="rng")
 app.add_typer(backend.app, name="backend")
 app.add_typer(job.app, name="job")

@@ -82,11 +82,3 @@ def read(raw: NDArray[np.uint8], *, bits: int | None = None) -> Samples:
     kept.flags.writeable = False
     symbols.flags.writeable = False
     return Samples(raw=kept, symbols=symbols, bits=width, alphabet=alphabet)
-
-
-def look_packed(samples: Samples) -> bool:
-    """Whether these seem to be eight bits a byte: every byte value occurs, in some thousand bytes.
-
-    A guess for a better message, never a reason to unpack.
-    """
-    return samples.alphabet > 128 and samples.count >= 1024  # noqa: PLR2004 - half of all bytes
