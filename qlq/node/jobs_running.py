@@ -30,6 +30,7 @@ from qlq.errors import (
     ConfigError,
     JobFailed,
     JobPending,
+    KeyTooShort,
 )
 from qlq.node import consent, jobs, sessions
 from qlq.node.consent import Caps, Consent
@@ -169,10 +170,12 @@ class PaidRun:
         whole = whole_cost(cost, eve_text=draft.eve)
         self._agreed = cost
         what = f"the session on {self._backend.name}"
-        if not draft.parameters.secret_bits:
-            pulses = draft.parameters.pulses
-            self._tell(f"{pulses} pulses cannot give a key at this tolerance, and are paid for")
-            what += f" (no key from {pulses} pulses, see qlq backend estimate)"
+        if not draft.parameters.secret_bits and draft.eve is None:  # Eve is there to be seen
+            raise KeyTooShort(
+                f"{draft.parameters.pulses} pulses cannot give a key at a tolerated QBER of "
+                f"{draft.parameters.qber_max:.2%}, and {self._backend.name} costs something: "
+                "nothing was sent; qlq backend estimate says how many are needed"
+            )
         draft.consent.allow(whole, what=what)
         caps = draft.consent.caps
         if caps == Caps():
