@@ -204,17 +204,19 @@ def test_a_silent_vendor_holds_no_command_beyond_its_deadline(
 @pytest.mark.parametrize("script", [{"submit": ["late"]}, {"status": ["silent", "..."]}])
 def test_a_silent_vendor_holds_no_process_either(vendor: Any, script: dict[str, list[str]]) -> None:
     """Of three processes one is quick enough: a busy machine may hold the others."""
-    deadline_s, took_s = 4.0, []
-    for number in range(1, 4):
+    deadline_s, took_s = 5.0, []
+    for _ in range(3):
         vendor.script(**script)
+        before = len(vendor.jobs())
         started = time.monotonic()
         paying = start(*PAY, "--deadline", str(deadline_s))
         _, err = paying.communicate(timeout=60)
         took_s.append(time.monotonic() - started)
         assert paying.returncode == 4
-        assert "qlq job resume" in err
-        assert len(vendor.jobs()) == number
-        if took_s[-1] < deadline_s + 2.0:
+        had_time = "opening rented gave" not in err and "was not asked" not in err
+        if had_time and took_s[-1] < deadline_s + 2.0:
+            assert "qlq job resume" in err
+            assert len(vendor.jobs()) == before + 1
             return
     pytest.fail(f"a deadline of {deadline_s} s, and the processes took {took_s} s")
 
