@@ -14,6 +14,7 @@ bundle away, what remains still verifies at the public level.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import struct
@@ -24,6 +25,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from qlq.archive import differences, folder, session
 from qlq.archive.differences import Finding
@@ -180,21 +182,28 @@ def _leg(leg: Leg) -> dict[str, Any]:
     return {
         "rounds": leg.rounds,
         "blocks": leg.blocks,
-        "rows": int(leg.batch.shots.bits.shape[0]),
-        "shots_per_row": int(leg.batch.shots.bits.shape[1]),
-        "plan_digest": leg.batch.order.plan.digest,
-        "tags": list(leg.batch.order.plan.tags),
         "submitted": leg.submitted,
         "received": leg.received,
-        "provenance": session.job_document(leg.batch.provenance),
+        **_batch(leg.batch),
+    }
+
+
+def _batch(batch: Batch) -> dict[str, Any]:
+    """What a batch says of itself."""
+    plan = batch.order.plan
+    return {
+        "rows": len(plan.bindings),
+        "shots_per_row": plan.shots,
+        "plan_digest": plan.digest,
+        "tags": list(plan.tags),
+        "provenance": session.job_document(batch.provenance),
     }
 
 
 def _evidence(run: Run) -> Evidence:
-    calibration = _arranged(run.calibration)
     return Evidence(
         commitment=run.commitment,
-        calibration=certificate_rounds.evaluate(calibration, run.calibration.batch),
+        calibration=certificate_rounds.count(_arranged(run.calibration), run.calibration.batch),
         data=run.data.batch,
         outcomes=certificate_rounds.evaluate(_arranged(run.data), run.data.batch),
         seed=run.seed,
@@ -296,23 +305,51 @@ def _recompute(document: Mapping[str, Any], contents: Mapping[str, bytes]) -> li
         contents[SEED], SeedOrigin(inputs["seed"]["origin"]), inputs["seed"]["detail"]
     )
     findings += _compare("inputs.commitment.seed", seed.commitment, commitment.seed)
-    calibration, batch = _read_leg(
+    arrangement, batch = _read_leg(
         inputs["calibration"], contents[CALIBRATION_DRAW], contents[CALIBRATION_SHOTS]
     )
+    calibration = certificate_rounds.count(arrangement, batch)
     findings += _check_commitment(commitment, calibration, contents[CALIBRATION_DRAW], batch)
+    findings += _check_legs(inputs, commitment)
+    findings += _check_batch("calibration", batch, inputs)
     if DATA_SHOTS in contents:
-        outcomes, data = _read_leg(
+        arrangement, data = _read_leg(
             inputs["data"], contents[DATA_DRAW], contents[DATA_SHOTS], commitment=commitment
         )
+        outcomes = certificate_rounds.evaluate(arrangement, data)
         evidence = Evidence(
             commitment, calibration, data, outcomes, seed, (batch.provenance, data.provenance)
         )
+        findings += _check_batch("data", data, inputs)
         result, output = certificate.conclude(evidence)
         findings += _compare("result", json.loads(json.dumps(result)), claimed)
         if output != contents[OUTPUT]:
             findings.append(Finding(OUTPUT, "", "the output of the raw shots", "other bytes"))
         return findings
     return findings + _compare_public(inputs, claimed, commitment, calibration)
+
+
+def _check_legs(inputs: Mapping[str, Any], commitment: Commitment) -> list[Finding]:
+    """Whether the records of the two jobs agree with the commitment and with each other."""
+    first, second = (
+        session.provenance_of(inputs[leg]["provenance"]) for leg in ("calibration", "data")
+    )
+    findings = _compare("inputs.data.rounds", commitment.rounds, inputs["data"]["rounds"])
+    findings += _compare("inputs.data.blocks", commitment.blocks, inputs["data"]["blocks"])
+    for name in ("tier", "kind", "backend", "provider", "device"):
+        place = f"inputs.data.provenance.{name}"
+        findings += _compare(place, str(getattr(first, name)), str(getattr(second, name)))
+    for name in ("calibration", "data"):
+        for when in ("submitted", "received"):
+            dt.datetime.fromisoformat(inputs[name][when])
+    return findings
+
+
+def _check_batch(leg: str, batch: Batch, inputs: Mapping[str, Any]) -> list[Finding]:
+    """Whether a job's record is that of its batch."""
+    expected = _batch(batch)
+    found = {name: inputs[leg].get(name, differences.ABSENT) for name in expected}
+    return _compare(f"inputs.{leg}", expected, found)
 
 
 def _read_commitment(recorded: Mapping[str, Any]) -> Commitment:
@@ -330,8 +367,8 @@ def _compare(name: str, expected: object, found: object) -> list[Finding]:
 
 def _read_leg(
     leg: Mapping[str, Any], drawn: bytes, packed: bytes, *, commitment: Commitment | None = None
-) -> tuple[Outcomes, Batch]:
-    """A batch as it was measured, and what it says."""
+) -> tuple[Arrangement, Batch]:
+    """A batch as it was measured, and where its rounds lie."""
     rounds, blocks = leg["rounds"], leg["blocks"]
     if commitment is not None:
         rounds, blocks = commitment.rounds, commitment.blocks
@@ -345,11 +382,11 @@ def _read_leg(
     bits = bitwise.unpack(packed, count=int(np.prod(shape))).reshape(shape)
     provenance = session.provenance_of(leg["provenance"])
     batch = source.collect(order, Shots(bits, provenance))
-    return certificate_rounds.evaluate(arrangement, batch), batch
+    return arrangement, batch
 
 
 def _check_commitment(
-    commitment: Commitment, calibration: Outcomes, drawn: bytes, batch: Batch
+    commitment: Commitment, calibration: NDArray[np.int64], drawn: bytes, batch: Batch
 ) -> list[Finding]:
     """Whether the commitment is the calibration's, and promises no more than it showed."""
     expected = certificate_commitment.calibration_digest(drawn, batch)
@@ -374,7 +411,7 @@ def _compare_public(
     inputs: Mapping[str, Any],
     claimed: Mapping[str, Any],
     commitment: Commitment,
-    calibration: Outcomes,
+    calibration: NDArray[np.int64],
 ) -> list[Finding]:
     """What the counts in the certificate give, without the raw shots."""
     counts = np.array(claimed["counts"], dtype=np.int64).reshape(2, 2, 2, 2)
@@ -396,8 +433,7 @@ def _compare_public(
     )
     expected = {
         **numbers,
-        "calibration_s": calibration.value.s,
-        "calibration_rounds": int(calibration.counts.sum()),
+        **certificate.read_calibration(calibration),
         **standing.document(),
         "rounds": commitment.rounds,
     }

@@ -12,6 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from qlq.archive import bundle, folder
 from qlq.archive.bundle import Leg, Run
 from qlq.backends import chain, driver, patience
@@ -227,7 +230,7 @@ class _Measuring:
             drawn, first, order.calibration_rounds, CALIBRATION_BLOCKS, NOTHING_SEEN
         )
         self._tell(f"calibration: S = {outcomes.value.s:.3f} ± {outcomes.value.sigma:.3f}")
-        commitment, seed = self._commit(drawn, calibration.batch, outcomes)
+        commitment, seed = self._commit(drawn, calibration.batch, outcomes.counts)
         self._tell(f"committed to {commitment.digest.hex()[:16]}… before the data batch")
         drawn, second = _ordered(order.data_rounds, DATA_BLOCKS, (commitment.tag,), seed)
         try:
@@ -266,16 +269,14 @@ class _Measuring:
         return Leg(drawn, rounds, blocks, batch, submitted, _now()), outcomes, seen
 
     def _commit(
-        self, drawn: bytes, batch: Batch, outcomes: Outcomes
+        self, drawn: bytes, batch: Batch, counts: NDArray[np.int64]
     ) -> tuple[Commitment, CommittedSeed]:
         """Everything that the data must not decide, and the extractor's seed."""
         rounds, epsilon_log2 = self._order.data_rounds, self._order.epsilon_log2
-        factors = estimation_factors.calibrate(
-            outcomes.counts, rounds=rounds, epsilon_log2=epsilon_log2
-        )
+        factors = estimation_factors.calibrate(counts, rounds=rounds, epsilon_log2=epsilon_log2)
         lengths = certificate_commitment.plan_output(
             factors,
-            outcomes,
+            counts,
             rounds=rounds,
             epsilon_log2=epsilon_log2,
             extractor_epsilon_log2=epsilon_log2,

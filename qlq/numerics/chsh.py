@@ -219,9 +219,9 @@ def _largest_shift(
         labels: int64 of shape (relabellings, rows).
     """
     count = int(group.labels.max()) + 1
-    member = labels[:, :, None] == np.arange(count)
-    shots = np.einsum("r,prc->pc", group.shots.astype(np.float64), member)
-    share = np.einsum("r,prc->pc", group.ones.astype(np.float64), member) / shots
+    columns = np.column_stack([group.shots, group.ones]).astype(np.float64)
+    sums = np.stack([(labels == label).astype(np.float64) @ columns for label in range(count)], 1)
+    shots, share = sums[:, :, 0], sums[:, :, 1] / sums[:, :, 0]
     pooled = group.ones.sum() / group.shots.sum()
     first, second = np.triu_indices(count, k=1)
     shift = np.abs(share[:, first] - share[:, second])

@@ -81,7 +81,7 @@ class Evidence:
 
     Attributes:
         commitment: Fixed before the data batch.
-        calibration: What the calibration batch said.
+        calibration: Counts of the calibration batch, int64 of shape (2, 2, 2, 2).
         data: The data batch, ordered with the seed's commitment and the commitment's tag.
         outcomes: What it said.
         seed: The extractor's.
@@ -89,7 +89,7 @@ class Evidence:
     """
 
     commitment: Commitment
-    calibration: Outcomes
+    calibration: NDArray[np.int64]
     data: Batch
     outcomes: Outcomes
     seed: CommittedSeed
@@ -157,6 +157,14 @@ def read_counts(commitment: Commitment, counts: NDArray[np.int64]) -> dict[str, 
     }
 
 
+def read_calibration(counts: NDArray[np.int64]) -> dict[str, Any]:
+    """What a certificate tells of the calibration batch."""
+    return {
+        "calibration_s": _number(certificate_rounds.value(counts).s),
+        "calibration_rounds": int(counts.sum()),
+    }
+
+
 def _textbook(s: float) -> dict[str, float | None]:
     """Bits of an endless run of this S, for comparison; None where S is not a quantum value."""
     if not abs(s) <= chsh.TSIRELSON:
@@ -198,8 +206,7 @@ def conclude(evidence: Evidence) -> tuple[dict[str, Any], bytes]:
     return {
         **numbers,
         **_signalling(evidence.outcomes.no_signalling),
-        "calibration_s": _number(evidence.calibration.value.s),
-        "calibration_rounds": int(evidence.calibration.counts.sum()),
+        **read_calibration(evidence.calibration),
         "shots_root": shots_root(evidence.data.packed).hex(),
         "extractor": _extractor(evidence, len(output)),
         "output": {"bytes": len(output), "sha256": hashlib.sha256(output).hexdigest()},

@@ -7,11 +7,11 @@ import math
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from qlq import codec
 from qlq.errors import RemoteMisuse
 from qlq.qrng import certificate_rounds, estimation_factors, extraction
-from qlq.qrng.certificate_rounds import Outcomes
 from qlq.qrng.estimation_factors import Factors
 from qlq.qrng.extraction import CommittedSeed
 from qlq.qrng.source import Batch
@@ -101,7 +101,7 @@ def calibration_digest(drawn: bytes, batch: Batch) -> bytes:
 
 def plan_output(
     factors: Factors,
-    calibration: Outcomes,
+    calibration: NDArray[np.int64],
     *,
     rounds: int,
     epsilon_log2: int,
@@ -111,7 +111,7 @@ def plan_output(
 
     Args:
         factors: Chosen from the calibration.
-        calibration: The calibration batch.
+        calibration: Counts of the calibration batch, int64 of shape (2, 2, 2, 2).
         rounds: Rounds of the data batch.
         epsilon_log2: Base-2 logarithm of the certificate's epsilon.
         extractor_epsilon_log2: The same of the extractor's.
@@ -120,7 +120,7 @@ def plan_output(
         The threshold and the output length in bits, a multiple of 8; both may be 0.
     """
     expected = estimation_factors.expected_bits(
-        factors, calibration.counts, rounds=rounds, epsilon_log2=epsilon_log2, sigmas=SIGMAS
+        factors, calibration, rounds=rounds, epsilon_log2=epsilon_log2, sigmas=SIGMAS
     )
     threshold = math.floor(expected)
     length = extraction.output_length_bits(

@@ -130,14 +130,29 @@ def evaluate(arrangement: Arrangement, batch: Batch) -> Outcomes:
     Raises:
         ValueError: The batch is not one of this arrangement's job.
     """
+    dealt = _dealt(arrangement, batch)
+    counts = _counted(arrangement, dealt)
+    return Outcomes(counts, value(counts), _no_signalling(arrangement, dealt))
+
+
+def count(arrangement: Arrangement, batch: Batch) -> NDArray[np.int64]:
+    """The counts of `evaluate` alone, read-only; raises ValueError as it does."""
+    return _counted(arrangement, _dealt(arrangement, batch))
+
+
+def _dealt(arrangement: Arrangement, batch: Batch) -> NDArray[np.int64]:
+    """Both outcomes of each round, int64 of shape (rounds, 2)."""
     shape = (len(arrangement.grouping.row_inputs), arrangement.grouping.shots, 2)
     if batch.shots.bits.shape != shape:
         raise ValueError(f"the rounds lie in shots of shape {shape}, not {batch.shots.bits.shape}")
-    dealt = batch.shots.bits.reshape(-1, 2)[arrangement.grouping.cell].astype(np.int64)
+    return batch.shots.bits.reshape(-1, 2)[arrangement.grouping.cell].astype(np.int64)
+
+
+def _counted(arrangement: Arrangement, dealt: NDArray[np.int64]) -> NDArray[np.int64]:
     label = arrangement.settings.astype(np.int64) @ [8, 4] + dealt @ [2, 1]
     counts = np.bincount(label, minlength=16).astype(np.int64).reshape(2, 2, 2, 2)
     counts.setflags(write=False)
-    return Outcomes(counts, value(counts), _no_signalling(arrangement, dealt))
+    return counts
 
 
 def value(counts: NDArray[np.int64]) -> chsh.ChshValue:

@@ -66,12 +66,10 @@ def run(provenance: Provenance = PROVENANCE, seed: int = 5) -> Evidence:
     arrangement = certificate_rounds.arrange(drawn, count=CALIBRATION, blocks=1)
     order = certificate_rounds.order(arrangement, tags=("c",))
     batch = source.collect(order, shots_of(order.plan, rng, provenance))
-    outcomes = certificate_rounds.evaluate(arrangement, batch)
-    factors = estimation_factors.calibrate(
-        outcomes.counts, rounds=ROUNDS, epsilon_log2=EPSILON_LOG2
-    )
+    counts = certificate_rounds.count(arrangement, batch)
+    factors = estimation_factors.calibrate(counts, rounds=ROUNDS, epsilon_log2=EPSILON_LOG2)
     lengths = certificate_commitment.plan_output(
-        factors, outcomes, rounds=ROUNDS, epsilon_log2=EPSILON_LOG2, extractor_epsilon_log2=-64
+        factors, counts, rounds=ROUNDS, epsilon_log2=EPSILON_LOG2, extractor_epsilon_log2=-64
     )
     size = certificate_commitment.seed_bytes(rounds=ROUNDS, blocks=4, output_bits=lengths[1])
     toeplitz = CommittedSeed(rng.bytes(size), SeedOrigin.CLIENT)
@@ -92,7 +90,7 @@ def run(provenance: Provenance = PROVENANCE, seed: int = 5) -> Evidence:
     )
     data = source.collect(order, shots_of(order.plan, rng, provenance))
     return Evidence(
-        commitment, outcomes, data, certificate_rounds.evaluate(arranged, data), toeplitz,
+        commitment, counts, data, certificate_rounds.evaluate(arranged, data), toeplitz,
         (provenance, provenance),
     )  # fmt: skip
 
