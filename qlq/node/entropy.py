@@ -21,7 +21,13 @@ from qlq.backends.chain import Choice, Fallback
 from qlq.backends.patience import Clock
 from qlq.backends.port import FREE, Backend, DeviceInfo
 from qlq.backends.registry import Classical
-from qlq.errors import BackendUnavailable, ConfigError, InvariantBroken, MinEntropyTooLow
+from qlq.errors import (
+    BackendUnavailable,
+    ConfigError,
+    InvariantBroken,
+    JobPending,
+    MinEntropyTooLow,
+)
 from qlq.keys import EntropyBlock
 from qlq.node import consent, orders, sessions
 from qlq.node.consent import Consent
@@ -151,7 +157,14 @@ class Source:
             self.attempts = attempts
             return got
 
-        batch, seed = choices.first(self._choices, use)
+        try:
+            batch, seed = choices.first(self._choices, use)
+        except (JobPending, KeyboardInterrupt) as error:
+            error.add_note(
+                "random bytes are measured anew the next time: cancel a job that still runs, "
+                "where it costs something, with the vendor's own tools"
+            )
+            raise
         self._check_health(batch)
         return batch, seed
 

@@ -128,6 +128,7 @@ def test_a_job_that_does_not_end_by_the_deadline_is_left_and_named(lab: Any) -> 
     with pytest.raises(JobPending) as caught:
         draw(order("lab", "lab:narrow", deadline_s=0.5))
     assert caught.value.job_id
+    assert "measured anew" in caught.value.__notes__[0]
     assert lab.submits() == 1
 
 
