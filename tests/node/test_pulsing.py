@@ -1,0 +1,154 @@
+"""A home's beacon goes on after a crash with the pulse that was promised, and with no other."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from qlq import config
+from qlq.archive import pulses
+from qlq.backends.chain import Fallback
+from qlq.config import Settings
+from qlq.errors import BackendUnavailable, ConfigError, KeyStoreDamaged
+from qlq.node import pulsing
+from qlq.node.entropy import EntropyOrder
+from qlq.node.pulsing import Made
+from qlq.qrng import beacon
+
+ORDER = EntropyOrder(("aer",))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return config.load(
+        flags={"home": str(tmp_path / "home"), "backend": None}, environ={}, profile=None
+    )
+
+
+def pulse(settings: Settings, told: list[str] | None = None, order: EntropyOrder = ORDER) -> Made:
+    tell = (lambda _text: None) if told is None else told.append
+    return pulsing.pulse(order, settings, period_s=0, tell=tell)
+
+
+def valid(settings: Settings) -> int:
+    """Pulses of a chain without fault."""
+    checked = pulsing.check(pulsing.pulse_file(settings), signer=None, against=None)
+    assert checked.fault is None
+    return checked.chain.next_index
+
+
+def test_pulses_follow_each_other_and_show_what_was_committed_to(settings: Settings) -> None:
+    made = [pulse(settings) for _ in range(3)]
+    assert [one.pulse.body.index for one in made] == [0, 1, 2]
+    assert valid(settings) == 3
+    chain = beacon.verify([one.pulse for one in made], key=pulses.read(made[0].path).key)
+    assert chain.last == made[-1].pulse
+    assert {one.pulse.body.tier for one in made} == {0}  # a simulator
+
+
+def test_the_next_value_is_sealed_for_its_owner(settings: Settings) -> None:
+    first, second = pulse(settings), pulse(settings)
+    sealed = settings.home / "beacon" / "next.sealed"
+    assert sealed.stat().st_mode & 0o777 == 0o600
+    data = sealed.read_bytes()
+    assert second.pulse.body.local not in data
+    third = pulse(settings)
+    assert third.pulse.body.local not in data
+    assert first.path.read_bytes().count(third.pulse.body.local) == 1
+
+
+@pytest.mark.parametrize("torn_bytes", [0, 5, 200])
+@pytest.mark.parametrize("published", [0, 1])
+def test_a_pulse_that_was_sealed_and_not_published_is_published_unchanged(
+    settings: Settings, published: int, torn_bytes: int
+) -> None:
+    """A crash between the seal and the append, or within the append, of the first and second."""
+    path = pulsing.pulse_file(settings)
+    for _ in range(published):
+        pulse(settings)
+    before = path.stat().st_size if published else 9 + 4 + 1953  # magic, length, key
+    promised = pulse(settings).pulse
+    path.write_bytes(path.read_bytes()[: before + torn_bytes])
+    told: list[str] = []
+    after = pulse(settings, told).pulse
+    assert after.body.index == published + 1
+    assert any(f"pulse {published} was made and not published" in text for text in told)
+    assert beacon.decode(pulses.read(path).records[published]) == promised
+    assert valid(settings) == published + 2
+
+
+def test_a_home_that_is_restored_from_an_old_copy_makes_no_second_pulse(
+    settings: Settings, tmp_path: Path
+) -> None:
+    pulse(settings)
+    folder = settings.home / "beacon"
+    shutil.copy(folder / "next.sealed", tmp_path / "old")
+    shutil.copy(folder / "pulses.qlq", tmp_path / "old-pulses")
+    pulse(settings)
+    pulse(settings)
+    newest = (folder / "next.sealed").read_bytes()
+    (folder / "next.sealed").write_bytes((tmp_path / "old").read_bytes())
+    with pytest.raises(KeyStoreDamaged, match="committed to"):
+        pulse(settings)
+    (folder / "next.sealed").write_bytes(newest)
+    (folder / "pulses.qlq").write_bytes((tmp_path / "old-pulses").read_bytes())
+    with pytest.raises(KeyStoreDamaged, match="committed to"):
+        pulse(settings)
+
+
+def test_a_lost_or_changed_seal_is_said(settings: Settings) -> None:
+    pulse(settings)
+    sealed = settings.home / "beacon" / "next.sealed"
+    data = sealed.read_bytes()
+    sealed.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(KeyStoreDamaged, match="has been changed"):
+        pulse(settings)
+    sealed.unlink()
+    with pytest.raises(KeyStoreDamaged, match="committed to"):
+        pulse(settings)
+    assert valid(settings) == 1
+
+
+def test_a_lost_file_is_said(settings: Settings) -> None:
+    path = pulse(settings).path
+    path.unlink()
+    with pytest.raises(KeyStoreDamaged, match="is gone"):
+        pulse(settings)
+    assert not path.exists()
+
+
+def test_a_clock_that_went_back_makes_no_pulse(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = pulse(settings)
+    earlier_s = made.pulse.body.time_s - 3600
+    monkeypatch.setattr(pulsing.time, "time", lambda: float(earlier_s))
+    with pytest.raises(ConfigError, match="3600 s behind"):
+        pulse(settings)
+    assert valid(settings) == 1
+
+
+def test_a_dead_source_makes_no_pulse_and_breaks_nothing(settings: Settings) -> None:
+    pulse(settings)
+    with pytest.raises(BackendUnavailable):
+        pulse(settings, order=EntropyOrder(("classical",)))
+    assert valid(settings) == 1
+    pulse(settings)
+    assert valid(settings) == 2
+
+
+def test_the_operating_system_stands_in_only_when_allowed_and_is_marked(
+    settings: Settings,
+) -> None:
+    order = EntropyOrder(("classical",), fallback=Fallback.ALLOWED)
+    pulse(settings, order=order)
+    body = pulse(settings, order=order).pulse.body
+    assert body.degraded
+    assert (body.tier, body.claim_bits, body.origin) == (0, 0, "operating system")
+
+
+def test_the_period_stays_the_same(settings: Settings) -> None:
+    with pytest.raises(ConfigError, match="-1"):
+        pulsing.pulse(ORDER, settings, period_s=-1, tell=print)
