@@ -108,7 +108,7 @@ def assess(
         samples: Consecutive outputs of one source, before any conditioning.
         seed: Of the shuffles, from 0 to 2^64 - 1.
         length: What to insist on.
-        permutations: At most how many shuffles.
+        permutations: At most how many shuffles, as for `permutation.run`.
 
     Raises:
         MinEntropyTooLow: There are too few samples, or all are equal.

@@ -84,7 +84,8 @@ def run(samples: Samples, *, seed: int, permutations: int = PERMUTATIONS) -> Per
     Args:
         samples: At least 320, of at least two different symbols.
         seed: Of the shuffles, from 0 to 2^64 - 1; another one may change a close verdict.
-        permutations: At most how many shuffles; the standard's number unless for a quick look.
+        permutations: At most how many shuffles. With fewer than the standard's number a sound
+            source fails more often: 12 in `permutations` for each of the 19 statistics.
 
     Raises:
         ValueError: The seed or the number of permutations is out of range.

@@ -1,8 +1,8 @@
 """Predictors that remember what followed the last symbols (clauses 6.3.9, 6.3.10), any width.
 
 Contexts form a tree: the child of a context is the context with one symbol more, further back.
-Two open-addressing tables hold what is there, both with the key `256 * node + symbol`: one the
-children, one how often a symbol followed. Both are exact; nothing rests on a hash.
+Open-addressing tables hold what is there, with the key `256 * node + symbol`: the children, and
+how often a symbol followed. They are exact; nothing rests on a hash.
 """
 
 from __future__ import annotations
@@ -24,17 +24,27 @@ _BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 _TABLE = types.int32[:, ::1]
 _PAIR = types.UniTuple(types.int64, 2)  # type: ignore[no-untyped-call]
 _Whole = int | np.integer[Any]
-_TABLE_BITS = 22
-"""Twice the slots that the 16 models of 100,000 entries can fill."""
+_HASH_SHIFT = np.uint64(40)
+"""Leaves 24 bits of a hash, more than any table has slots for."""
 _FIBONACCI = np.uint64(0x9E3779B97F4A7C15)
 
 
+@kernel(types.int64(types.int64))
+def _slots(entries: int) -> int:
+    """The power of two that holds so many entries and leaves half of the slots empty."""
+    slots = 2
+    while slots < 2 * entries:
+        slots *= 2
+    return slots
+
+
 @kernel(types.int64(_TABLE, types.int64))
-def _slot(table: NDArray[np.int32], key: _Whole) -> _Whole:
+def _slot(table: NDArray[np.int32], key: _Whole) -> Any:
     """Where a key is, or where it would go; the first column holds keys, 0 in an empty slot."""
-    slot = np.int64((np.uint64(key) * _FIBONACCI) >> np.uint64(64 - _TABLE_BITS))
+    mask = table.shape[0] - 1
+    slot = np.int64((np.uint64(key) * _FIBONACCI) >> _HASH_SHIFT) & mask
     while table[slot, 0] not in (0, key):
-        slot = (slot + 1) & (table.shape[0] - 1)
+        slot = (slot + 1) & mask
     return slot
 
 
@@ -48,6 +58,14 @@ def _child(children: NDArray[np.int32], node: _Whole, symbol: _Whole, fresh: _Wh
     return np.int64(children[slot, 1])
 
 
+@kernel(types.void(_TABLE, types.int64, types.int64, types.int64))
+def _prefer(guesses: NDArray[np.int32], node: _Whole, symbol: _Whole, count: _Whole) -> None:
+    """Let a context predict this symbol if none followed it more often, nor a larger as often."""
+    best = guesses[node, 1]
+    if count > best or (count == best and symbol > guesses[node, 0]):
+        guesses[node, 0], guesses[node, 1] = symbol, count
+
+
 @kernel(types.boolean(_TABLE, _TABLE, types.int64, types.int64, types.boolean))
 def _learn(
     followers: NDArray[np.int32],
@@ -58,8 +76,8 @@ def _learn(
 ) -> bool:
     """Count what followed a context, and say whether that made an entry.
 
-    A context that is not open counts only what followed it before. It predicts the symbol that
-    followed it most often, of equal ones the larger: `guesses` holds it, and how often.
+    A context that is not open counts only what followed it before. `guesses` holds what it
+    predicts, and how often that was seen.
     """
     key = (node << 8) | symbol
     slot = _slot(followers, key)
@@ -68,9 +86,7 @@ def _learn(
     followers[slot, 0] = key
     followers[slot, 1] += 1
     count = followers[slot, 1]
-    best = guesses[node, 1]
-    if count > best or (count == best and symbol > guesses[node, 0]):
-        guesses[node, 0], guesses[node, 1] = symbol, count
+    _prefer(guesses, node, symbol, count)
     return bool(count == 1)
 
 
@@ -81,9 +97,10 @@ def markov_models(symbols: NDArray[np.uint8]) -> tuple[int, int]:
     A model is full no later than the longer ones, so that a context is never known where a
     shorter one is not.
     """
-    children = np.zeros((1 << _TABLE_BITS, 2), dtype=np.int32)
-    followers = np.zeros((1 << _TABLE_BITS, 2), dtype=np.int32)
-    guesses = np.zeros((DEPTH * MARKOV_ENTRIES + 2, 2), dtype=np.int32)
+    capacity = DEPTH * min(MARKOV_ENTRIES, symbols.size)
+    children = np.zeros((_slots(capacity), 2), dtype=np.int32)
+    followers = np.zeros((_slots(capacity), 2), dtype=np.int32)
+    guesses = np.zeros((capacity + 2, 2), dtype=np.int32)
     entries = np.zeros(DEPTH + 1, dtype=np.int64)
     scores = np.zeros(DEPTH + 1, dtype=np.int64)
     nodes, winner, correct, run, longest = 2, 1, 0, 0, 0  # node 1 is the empty context
@@ -120,9 +137,10 @@ def dictionary(symbols: NDArray[np.uint8]) -> tuple[int, int]:
     Longer contexts come first, in prediction and in the race for the last free entries. A node
     without a count is no entry: it only leads to a longer one.
     """
-    children = np.zeros((1 << _TABLE_BITS, 2), dtype=np.int32)
-    followers = np.zeros((1 << _TABLE_BITS, 2), dtype=np.int32)
-    guesses = np.zeros((DICTIONARY_ENTRIES + 2 * DEPTH, 2), dtype=np.int32)
+    capacity = min(DICTIONARY_ENTRIES, DEPTH * symbols.size) + DEPTH
+    children = np.zeros((_slots(capacity), 2), dtype=np.int32)
+    followers = np.zeros((capacity + 2, np.int64(symbols.max()) + 1), dtype=np.int32)
+    guesses = np.zeros((capacity + 2, 2), dtype=np.int32)
     path = np.zeros(DEPTH + 1, dtype=np.int64)
     path[0] = 1
     nodes, entries, correct, run, longest = 2, 0, 0, 0, 0
@@ -147,7 +165,8 @@ def dictionary(symbols: NDArray[np.uint8]) -> tuple[int, int]:
                 if entries >= DICTIONARY_ENTRIES:
                     continue
                 entries += 1
-            _learn(followers, guesses, node, symbol, True)  # noqa: FBT003 - likewise
+            followers[node, symbol] += 1
+            _prefer(guesses, node, symbol, followers[node, symbol])
         if likely == symbol:
             correct += 1
             run += 1
