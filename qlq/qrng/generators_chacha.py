@@ -43,12 +43,15 @@ _COLUMNS_AND_DIAGONALS = (
 _ROTATIONS = (16, 12, 8, 7)
 """Source: RFC 8439 section 2.1."""
 _REFILL = "qlq_chacha20_refill"
+# numba has no types for these
+_THREE_ADDRESSES: Any = types.UniTuple(types.uintp, 3)  # type: ignore[no-untyped-call]
+_function_of: Any = cgutils.get_or_insert_function
 
 
 @intrinsic
 def _addresses(typing_context: Any) -> Any:  # noqa: ARG001 - numba's protocol
     """Addresses of the functions, which come into the same module."""
-    return types.UniTuple(types.uintp, 3)(), _addresses_code
+    return _THREE_ADDRESSES(), _addresses_code
 
 
 def _addresses_code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
@@ -72,7 +75,7 @@ def _addresses_code(context: Any, builder: Any, signature: Any, arguments: Any) 
 def _defined(module: Any, name: str, result: Any, build: Any) -> Any:
     """The function of this name, built if it is not there yet."""
     kind = ir.FunctionType(result, [_I64.as_pointer()])
-    function = cgutils.get_or_insert_function(module, kind, name)
+    function = _function_of(module, kind, name)
     if function.is_declaration:
         function.linkage = "internal"
         build(ir.IRBuilder(function.append_basic_block("entry")), function.args[0])
@@ -213,4 +216,4 @@ def addresses() -> tuple[int, int, int]:
 
     They stay valid as long as the process runs, and call no Python.
     """
-    return _addresses()  # type: ignore[call-arg, no-any-return]
+    return _addresses()  # type: ignore[call-arg]
