@@ -45,7 +45,7 @@ def examine(bits: NDArray[np.uint8]) -> Examination:
 
     Raises:
         MinEntropyTooLow: Below 100 bits.
-        ValueError: For another type, shape or value, or more than 1,000 sequences.
+        ValueError: For another type, shape or value, or more than 1,100 sequences.
     """
     if bits.size > suite.BITS_MAX:
         return examine_sequences(bits, sequence_bits=SEQUENCE_BITS)
@@ -58,7 +58,7 @@ def examine_sequences(bits: NDArray[np.uint8], *, sequence_bits: int) -> Examina
 
     Args:
         bits: uint8 of shape (n,), values 0 and 1.
-        sequence_bits: 100 to 10,000,000, such that there are 1 to 1,000 sequences.
+        sequence_bits: 100 to 10,000,000, such that there are 1 to 1,100 sequences.
 
     Raises:
         MinEntropyTooLow: For sequences below 100 bits.

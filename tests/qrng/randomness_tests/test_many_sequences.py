@@ -84,7 +84,7 @@ def test_bits_are_split_in_order_and_the_rest_is_left_out() -> None:
     assert np.array_equal(np.concatenate(parts), bits[:1_000])
 
 
-@pytest.mark.parametrize(("count", "length"), [(99, 100), (100, 0), (100, -5), (1_001, 1)])
+@pytest.mark.parametrize(("count", "length"), [(99, 100), (100, 0), (100, -5), (1_101, 1)])
 def test_no_whole_sequence_and_too_many_are_refused(count: int, length: int) -> None:
     with pytest.raises(ValueError, match="choose a length"):
         sequences.split(random_bits(count, 1), sequence_bits=length)
