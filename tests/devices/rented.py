@@ -13,8 +13,9 @@ minute later), `reject`, `dear` (a price a thousand times higher), and for `stat
 `Status`. What the script leaves open is `ok`; a list that ends with `...` repeats the word before
 it.
 
-Shots follow the closed form of BB84's circuit, with an error rate of its own, from a generator
-that is seeded with the job's id: whoever fetches a job gets the same bits.
+Shots follow the closed forms of BB84's and E91's circuits, with an error rate of its own, from a
+generator that is seeded with the job's id: whoever fetches a job gets the same bits. `rented:qpu`
+says that it is a QPU, `rented:stuck` gives zeros only.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ SECRET = "token-0123456789abcdef"  # noqa: S105 - what must never be shown
 class Rented:
     """The port, on a folder."""
 
-    def __init__(self, uri: str, *, price: Decimal | None, qber: float) -> None:
-        self.name = uri
+    def __init__(self, uri: str, *, price: Decimal | None, qber: float, rest: str) -> None:
+        self.name, self._rest = uri, rest
         self.limits = Limits(1 << 20, 1 << 40, 1 << 20, 5, 0.05)
         self._price, self._qber = price, qber
         self._folder = Path(os.environ["RENTED_FOLDER"])
@@ -113,18 +114,26 @@ class Rented:
             raise JobFailed("qubits lost", job_id=handle.job_id, reason="qubits lost")
         self._job(handle)
         rng = np.random.default_rng(uuid.UUID(handle.job_id).int)
-        bit, alice, bob = plan.bindings.T
-        # Bloch vector (0, 0, 1) turned by bit about X, then by alice - bob about Y.
-        p_one = (1.0 - np.cos(bit) * np.cos(alice - bob)) / 2.0
+        *state, alice, bob = plan.bindings.T
+        # BB84: Bloch vector (0, 0, 1) turned by a bit about X, then by alice - bob about Y.
+        # E91: Bob's outcome differs from Alice's fair one with the same law.
+        turned = np.cos(state[0]) if state else 1.0
+        p_one = (1.0 - turned * np.cos(alice - bob)) / 2.0
         bits = rng.random((len(p_one), plan.shots, 1)) < p_one[:, np.newaxis, np.newaxis]
         bits ^= rng.random(bits.shape) < self._qber
+        if not state:
+            fair = rng.random(bits.shape) < 0.5
+            bits = np.concatenate([fair, fair ^ bits], axis=2)
+        if self._rest == "stuck":
+            bits &= False
+        is_qpu = self._rest == "qpu"
         origin = Provenance(
-            Tier.SIMULATOR,
-            Claim.SIMULATION,
+            Tier.QPU if is_qpu else Tier.SIMULATOR,
+            Claim.SAME_CHIP if is_qpu else Claim.SIMULATION,
             backend=self.name,
             provider="tests",
             device="rented",
-            kind=Kind.NOISY,
+            kind=Kind.QPU if is_qpu else Kind.NOISY,
             job_id=handle.job_id,
             program_digest=plan.program.digest,
             sdk={},
@@ -187,7 +196,12 @@ def _open(address: Address) -> Backend:
     if address.rest == "closed":
         raise BackendUnavailable(f"{address.uri} is offline until Monday")
     price = None if address.rest == "unpriced" else PRICE
-    return Rented(address.uri, price=price, qber=float(address.options.get("qber", "0.005")))
+    return Rented(
+        address.uri,
+        price=price,
+        qber=float(address.options.get("qber", "0.005")),
+        rest=address.rest,
+    )
 
 
 def _none() -> Sequence[Listing]:
