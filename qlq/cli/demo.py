@@ -6,11 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from qlq.cli import console, qkd
+from qlq.cli import console, qkd, settings
 
 SCHEMA = "qlq.demo/1"
 BACKEND = "aer:fez"
 PULSES = 60_000
+NEXT = """Next:
+  qlq qkd run --backend aer:fez --archive mysession
+  qlq qkd verify mysession
+  qlq rng get --bytes 32 --backend aer:fez
+  qlq backend list"""
 
 
 def demo(
@@ -18,9 +23,9 @@ def demo(
     backend: Annotated[str, typer.Option(help="Backend URI.")] = BACKEND,
     json: qkd.Json = False,
 ) -> None:
-    """BB84, BB84 with an eavesdropper, and E91, on a real device's noise. Keeps nothing."""
+    """Keys with and without an eavesdropper, and randomness, on simulated noise. Keeps nothing."""
     console.State.document_schema = SCHEMA if json else None
-    from qlq.node import orders
+    from qlq.node import demonstration, orders
 
     stories = (
         ("BB84", orders.Order(protocol="bb84", backend=backend, pulses=PULSES)),
@@ -38,10 +43,14 @@ def demo(
             strict=True,
         )
     ]
+    random = demonstration.randomness(backend, settings.load(), console.tell)
     if json:
-        console.document(SCHEMA, {"sessions": [document for _, document in told]})
-    else:
-        _show(told)
+        sessions = [document for _, document in told]
+        console.document(SCHEMA, {"sessions": sessions, "randomness": random})
+        return
+    _show(told)
+    _show_randomness(random)
+    console.out().print(NEXT)
 
 
 def _show(told: list[tuple[str, dict[str, Any]]]) -> None:
@@ -68,9 +77,27 @@ def _show(told: list[tuple[str, dict[str, Any]]]) -> None:
             out.print(f"{title}: {qkd.worth_line(document)}")
     out.print(
         "Each session sifted, estimated, reconciled (Cascade), verified, amplified (Toeplitz) "
-        "and authenticated for real; keys of this demo are not kept.\n"
-        "Next:\n"
-        "  qlq qkd run --backend aer:fez --archive mysession\n"
-        "  qlq qkd verify mysession\n"
-        "  qlq backend list"
+        "and authenticated for real; keys of this demo are not kept."
     )
+
+
+def _show_randomness(told: dict[str, Any]) -> None:
+    """A table of the bytes, the certificate and the pulses, and what the bytes are worth."""
+    from rich.table import Table
+
+    draw, certificate, beacon = told["draw"], told["certificate"], told["beacon"]
+    table = Table(title="Quantum randomness on a simulated device", show_header=False)
+    table.add_row("32 bytes", draw["bytes_hex"])
+    table.add_row("tier, claim", f"{draw['tier']}, {draw['claim_bits']:g} bits")
+    table.add_row(
+        "Bell test",
+        f"S = {certificate['s']:.3f} ± {certificate['sigma']:.3f}, "
+        f"{certificate['certified_bits']} bits certified at epsilon {certificate['epsilon']:.1e}, "
+        f"of which {certificate['claim_bits']:g} may be claimed",
+    )
+    state = "verified" if beacon["valid"] and certificate["valid"] else "NOT VERIFIED"
+    table.add_row("beacon", f"{beacon['pulses']} pulses, the last one {beacon['value'][:32]}…")
+    table.add_row("bundle and pulses", state)
+    out = console.out()
+    out.print(table)
+    out.print(f"Worth: {draw['reasons'][0]}")

@@ -1,0 +1,33 @@
+"""The whole story on this machine, as a document and as tables; nothing is kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from qlq.cli.main import run
+
+SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "schemas" / "qlq.demo.json"
+
+
+def test_the_demo_tells_of_keys_and_of_randomness_and_keeps_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run(["demo", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    jsonschema.validate(told, json.loads(SCHEMA.read_text(encoding="utf-8")))
+    with_key, with_eve, entangled = told["sessions"]
+    assert with_key["secret_bits"] > 0
+    assert with_eve["aborted"]["reason"] == "qber"
+    # 120,000 pairs with the noise of FakeFez's best pair: S within the reference's marks
+    assert 2.70 < entangled["chsh"]["s"] < 2.84
+    random = told["randomness"]
+    assert (random["draw"]["tier"], random["draw"]["claim_bits"]) == ("T0", 0)
+    assert random["certificate"]["claim_bits"] == 0
+    assert random["certificate"]["valid"]
+    assert random["beacon"]["valid"]
+    assert random["beacon"]["pulses"] == 2
+    assert list(tmp_path.iterdir()) == []
