@@ -34,7 +34,7 @@ def certify(
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the bundle.")],
     backend: rng.Backends = None,
-    shots: Annotated[int, typer.Option(help="Rounds of both batches, 10,000 to 10^7.")] = 100_000,
+    shots: Annotated[int, typer.Option(help="Rounds of both batches, 10,240 to 10^7.")] = 100_000,
     epsilon_log2: Annotated[
         int, typer.Option(help="Base-2 logarithm of the error probability.")
     ] = -64,

@@ -42,10 +42,11 @@ from qlq.qrng.estimation_factors import EPSILON_LOG2_DEFAULT
 from qlq.qrng.extraction import CommittedSeed, SeedOrigin
 from qlq.qrng.source import NOTHING_SEEN, Batch, Order, Seen
 
-SHOTS_MIN = 10_000
-SHOTS_MAX = certificate_rounds.ROUNDS_MAX
 CALIBRATION_SHARE = 5
 """One round in so many is spent on the calibration batch."""
+SHOTS_MIN = CALIBRATION_SHARE * source.BATCH_BITS_MIN // 2
+"""Fewer, and the calibration batch cannot be screened."""
+SHOTS_MAX = certificate_rounds.ROUNDS_MAX
 CALIBRATION_BLOCKS, DATA_BLOCKS = 1, 4
 
 FOLDER = "rng"
@@ -61,7 +62,7 @@ class CertifyOrder:
 
     Attributes:
         backends: URIs in order of preference.
-        shots: Rounds of both batches together, 10,000 to 10^7.
+        shots: Rounds of both batches together, 10,240 to 10^7.
         bundle: Folder to write.
         epsilon_log2: Base-2 logarithm of the certificate's and of the extractor's epsilon.
         consent: What the operator allows to be spent, by both jobs together.

@@ -161,7 +161,7 @@ def test_noise_beyond_the_classical_bound_certifies_nothing(
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"shots": 9_999}, "9999"),
+        ({"shots": 10_239}, "10239"),
         ({"shots": 10**7 + 1}, "10000001"),
         ({"epsilon_log2": 0}, "epsilon"),
         ({"epsilon_log2": -257}, "-257"),
@@ -181,6 +181,12 @@ def test_what_cannot_be_used_is_named_before_anything_is_opened(
     with pytest.raises(ConfigError, match=word):
         certifying.certify(order, settings, lambda _text: None)
     assert not (vendor.folder / "calls.log").exists()
+
+
+def test_the_smallest_certificate_is_one(settings: Settings, tmp_path: Path, vendor: Any) -> None:
+    certify(settings, tmp_path, shots=certifying.SHOTS_MIN)
+    assert len(vendor.paid()) == 2
+    assert bundle.check(tmp_path / "bundle", signer=None).is_valid
 
 
 def test_a_plan_says_what_it_takes_and_sends_nothing(tmp_path: Path, vendor: Any) -> None:
