@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -102,7 +103,7 @@ CALLS: dict[str, Callable[[np.random.Generator], Any]] = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_dead_source_raises_in_every_method_and_leaves_the_lock_free(
+def test_a_dead_source_raises_in_every_method_until_it_comes_back(
     pool: Make, spring: Any, name: str
 ) -> None:
     bits = PoolBitGenerator(pool(reseed_bytes=40), reseed_blocks=1)
@@ -116,7 +117,20 @@ def test_a_dead_source_raises_in_every_method_and_leaves_the_lock_free(
     CALLS[name](generator)
 
 
-def test_the_old_interface_raises_too(pool: Make, spring: Any) -> None:
+def test_an_error_leaves_the_lock_free_for_other_threads(pool: Make, spring: Any) -> None:
+    bits = PoolBitGenerator(pool(reseed_bytes=40), reseed_blocks=1)
+    bits.random_raw(1)
+    spring.killed_by = GONE
+    with pytest.raises(BackendUnavailable):
+        bits.random_raw(1)
+    spring.killed_by = None
+    other = threading.Thread(target=bits.random_raw, args=(1,), daemon=True)
+    other.start()
+    other.join(timeout=5.0)
+    assert not other.is_alive()
+
+
+def test_refused_bits_end_the_generator_for_good(pool: Make, spring: Any) -> None:
     generator = np.random.Generator(PoolBitGenerator(pool(reseed_bytes=40), reseed_blocks=1))
     generator.random()
     spring.killed_by = MinEntropyTooLow("refused")

@@ -113,6 +113,12 @@ def test_the_calibration_s_bound_is_the_entropy_of_the_best_guess(p: float) -> N
     assert bound == pytest.approx(-math.log2(p + (1 - p) / 2), abs=1e-12)
 
 
+def test_the_worse_direction_of_readout_counts() -> None:
+    qubit = {"readout_error": 0.02, "prob_1_given_0": 0.3, "prob_0_given_1": 0.01}
+    bound = source_claims.calibration_bound({"qubits": [{**qubit, "pulse_error": 0.1}]})
+    assert bound == pytest.approx(-math.log2(0.4 + 0.6 / 2))
+
+
 def test_vendor_attested_bits_claim_what_is_stated_and_say_so() -> None:
     claim = source_claims.attested(raw_bits=100, stated_bits=90.0, vendor="a service")
     assert (claim.tier.code, claim.min_entropy_bits) == ("T1", 90.0)
