@@ -137,6 +137,8 @@ def _refusal(error: Exception, status: int | None) -> str:
 
     if isinstance(error, IBMNotAuthorizedError) or status in _REFUSED:
         return f"refused by IBM ({status or 401}), check token, instance and plan"
+    if isinstance(error, IBMAccountError) and _has_no_answer(error):
+        return "no answer from IBM's service, check the network and the endpoint"
     if isinstance(error, IBMAccountError):
         return (
             "no usable IBM Quantum account, set QISKIT_IBM_TOKEN and QISKIT_IBM_INSTANCE or save "
@@ -145,6 +147,18 @@ def _refusal(error: Exception, status: int | None) -> str:
     if isinstance(error, QiskitBackendNotFoundError):
         return "no such device for this account"
     return ""
+
+
+def _has_no_answer(error: BaseException | None) -> bool:
+    """Whether a lost connection is behind an error, which the client may call a bad account."""
+    from requests import ConnectionError as LostConnection
+    from requests import Timeout
+
+    while error is not None:
+        if isinstance(error, LostConnection | Timeout):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _of_status(status: int, message: str, doing: Doing) -> QLQError:

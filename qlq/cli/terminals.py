@@ -292,4 +292,5 @@ def _show(document: dict[str, Any]) -> None:
         out.print(f"Aborted ({aborted['reason']}): {aborted['detail']}", markup=False)
     elif "worth" in document:
         out.print(qkd.worth_line(document))
-        out.print(f"Next: qlq keys list --party {document['party']}")
+        home = "" if console.State.home is None else f" --home {console.State.home}"
+        out.print(f"Next: qlq{home} keys list --party {document['party']}", markup=False)

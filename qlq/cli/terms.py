@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 COMMAND_S = 600.0
 """Time for a question to a vendor where no deadline is given."""
-SHORTEST_S = 0.001
 _STARTED_S = time.monotonic()
 """The moment this module was loaded: before any heavy import."""
 
@@ -63,12 +62,17 @@ def time_left(deadline: float | None, *, default_s: float = COMMAND_S) -> float:
 
     Raises:
         ConfigError: It is not above 0.
+        BackendUnavailable: It has passed already.
     """
-    from qlq.errors import ConfigError
+    from qlq.errors import BackendUnavailable, ConfigError
 
     if deadline is None:
         return default_s
     if not 0 < deadline < math.inf:
         raise ConfigError(f"the deadline must be above 0 seconds: {deadline}")
-    spent_s = time.monotonic() - _STARTED_S
-    return max(SHORTEST_S, deadline - spent_s)
+    left_s = deadline - (time.monotonic() - _STARTED_S)
+    if left_s <= 0:
+        raise BackendUnavailable(
+            f"the deadline of {deadline:g} s has passed while this program started: give it more"
+        )
+    return left_s

@@ -64,9 +64,10 @@ class Consent:
             return
         caps = self.caps
         if caps.cost is not None and cost.amount is None:
+            way_out = "cap the time with --max-qpu-seconds" if cost.qpu_s else "agree with --yes"
             raise BudgetRefused(
                 f"{what}: the price is unknown ({cost.source}), so --max-cost {caps.cost} cannot "
-                "be kept: cap the time with --max-qpu-seconds, without --max-cost"
+                f"be kept: leave it out, and {way_out}"
             )
         if caps.cost is not None and cost.amount is not None and cost.amount > caps.cost:
             raise BudgetRefused(
@@ -87,9 +88,13 @@ class Consent:
 
     def _answer(self, cost: Cost, *, what: str) -> None:
         if self.ask is None:
+            caps = [
+                *(["--max-cost AMOUNT"] if cost.amount is not None else []),
+                *(["--max-qpu-seconds S"] if cost.qpu_s > 0 else []),
+            ]
             raise BudgetRefused(
-                f"{what} would cost {describe(cost)}: give --max-cost AMOUNT or "
-                "--max-qpu-seconds S, or answer the question on a terminal"
+                f"{what} would cost {describe(cost)}: give {' or '.join([*caps, '--yes'])}, or "
+                "answer the question on a terminal"
             )
         if not self.ask(f"{what} costs {describe(cost)}. Go on?"):
             raise BudgetRefused(f"{what}: refused; nothing was sent")

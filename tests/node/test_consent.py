@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -73,8 +74,15 @@ def test_the_question_and_the_refusal_name_price_source_and_the_way_out() -> Non
     Consent(ask=ask).allow(BOTH, what="the session on ibm:fez")
     for word in ("ibm:fez", "10.00 USD", "30 QPU seconds", "price list", "2026-01-01"):
         assert word in asked[0]
-    with pytest.raises(BudgetRefused, match=r"--max-cost AMOUNT or --max-qpu-seconds S"):
-        Consent().allow(TEN, what="the session")
+    both = r"give --max-cost AMOUNT or --max-qpu-seconds S or --yes, or answer"
+    for cost, ways in (
+        (BOTH, both),
+        (TEN, "give --max-cost AMOUNT or --yes, or answer"),
+        (SECONDS, "give --max-qpu-seconds S or --yes, or answer"),
+        (replace(SECONDS, qpu_s=0.0), "give --yes, or answer"),
+    ):
+        with pytest.raises(BudgetRefused, match=ways):
+            Consent().allow(cost, what="the session")
     with pytest.raises(BudgetRefused, match="unknown"):
         Consent(Caps(cost=Decimal(5))).allow(SECONDS, what="the session")
 
