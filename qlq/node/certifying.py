@@ -31,6 +31,7 @@ from qlq.node import consent, orders, sessions
 from qlq.node.consent import Consent
 from qlq.provenance import Attempt
 from qlq.qrng import (
+    certificate,
     certificate_commitment,
     certificate_rounds,
     estimation_factors,
@@ -120,7 +121,7 @@ def certify(order: CertifyOrder, settings: Settings, tell: Tell) -> dict[str, An
         ConfigError: A value of the order cannot be used, or the bundle cannot be written.
         BudgetRefused: The operator does not allow what it would cost; nothing was sent.
         BackendError: No shots, see its kinds.
-        HealthTestFailed: A batch was constant, periodic or replayed; it was discarded.
+        HealthTestFailed: A batch was constant, periodic, replayed or biased; it was discarded.
     """
     every = check(order)
     clock = Clock(sessions.TIMEOUT_S if order.deadline_s is None else order.deadline_s)
@@ -265,6 +266,7 @@ class _Measuring:
         )
         batch = source.collect(order, shots)
         seen = source.screen(batch, seen=seen)
+        certificate.check_health(batch)
         arrangement = certificate_rounds.arrange(drawn, count=rounds, blocks=blocks)
         outcomes = certificate_rounds.evaluate(arrangement, batch)
         return Leg(drawn, rounds, blocks, batch, submitted, _now()), outcomes, seen

@@ -22,7 +22,13 @@ from qlq import codec
 from qlq.crypto.signing import SigningKey, VerifyingKey
 from qlq.numerics import chsh
 from qlq.provenance import EntropyTier, Provenance
-from qlq.qrng import certificate_rounds, estimation_factors, extraction, source
+from qlq.qrng import (
+    certificate_rounds,
+    estimation_factors,
+    extraction,
+    health,
+    source,
+)
 from qlq.qrng.certificate_commitment import DECIMALS, Commitment
 from qlq.qrng.certificate_rounds import Outcomes
 from qlq.qrng.extraction import CommittedSeed
@@ -34,6 +40,11 @@ SIGNATURE_CONTEXT = b"qlq randomness certificate 1"
 NO_SIGNALLING_P_MIN = 0.001
 """A smaller p-value lowers the tier: Bell bounds hold for no-signalling devices only. An honest
 device is lowered with this probability."""
+
+HEALTH_BITS = 0.5
+"""Min-entropy of an outcome behind the health tests' cutoffs. No claim rests on it: it is low, so
+that 10^7 rounds of fair outcomes are discarded with probability 1e-5, and a qubit that sticks for
+41 shots is not missed."""
 
 LEAF_BYTES = 64 * 1024
 _LEAF, _NODE = b"\x00", b"\x01"
@@ -157,6 +168,28 @@ def read_counts(commitment: Commitment, counts: NDArray[np.int64]) -> dict[str, 
     }
 
 
+def check_health(batch: Batch) -> dict[str, Any]:
+    """The health tests that each qubit's outcomes passed, in the order they were measured.
+
+    The stream of both qubits together is not tested: entangled outcomes repeat each other.
+
+    Raises:
+        HealthTestFailed: A qubit stuck, or turned biased; the batch is to be discarded.
+    """
+    cutoffs = health.bit_cutoffs(HEALTH_BITS)
+    columns = np.ascontiguousarray(batch.matrix.T)
+    for column in columns:
+        health.check(column, cutoffs)
+    return {
+        "min_entropy_per_bit": HEALTH_BITS,
+        "repetition_cutoff": cutoffs.repetition,
+        "proportion_cutoff": cutoffs.proportion,
+        "window": cutoffs.window,
+        "samples": int(columns.shape[1]),
+        "qubits": int(columns.shape[0]),
+    }
+
+
 def read_calibration(counts: NDArray[np.int64]) -> dict[str, Any]:
     """What a certificate tells of the calibration batch."""
     return {
@@ -185,6 +218,7 @@ def conclude(evidence: Evidence) -> tuple[dict[str, Any], bytes]:
     Raises:
         ValueError: The batch was ordered with another seed or commitment.
         RemoteMisuse: The committed factors do not hold.
+        HealthTestFailed: A qubit stuck, or turned biased.
     """
     commitment = evidence.commitment
     if evidence.data.order.plan.tags[:1] != (commitment.tag,):
@@ -207,6 +241,7 @@ def conclude(evidence: Evidence) -> tuple[dict[str, Any], bytes]:
         **numbers,
         **_signalling(evidence.outcomes.no_signalling),
         **read_calibration(evidence.calibration),
+        "health": check_health(evidence.data),
         "shots_root": shots_root(evidence.data.packed).hex(),
         "extractor": _extractor(evidence, len(output)),
         "output": {"bytes": len(output), "sha256": hashlib.sha256(output).hexdigest()},

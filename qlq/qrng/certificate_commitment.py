@@ -24,8 +24,8 @@ DISCLOSED_CELLS = 12
 """Counts that are free once the settings are known: three outcomes for each of four pairs."""
 DISCLOSED_TEST_BITS = 10 + 2 * 20
 """No-signalling: one of 1000 p-values, and two numbers of six decimals."""
-DISCLOSED_HEALTH_BITS = 8 * 32
-"""Eight counters of the health tests at most."""
+DISCLOSED_HEALTH_BITS = 1
+"""That the health tests passed."""
 
 DECIMALS = 6
 """Decimals of the marginal shift and its error in a certificate."""

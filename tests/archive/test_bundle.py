@@ -136,7 +136,8 @@ RESULT: dict[str, Any] = {
     "calibration_s": 2.0, "calibration_rounds": 1, "shots_root": "00", "extractor": {},
     "output": {"bytes": 1, "sha256": "00"}, "tier": "T3", "tier_label": "T3 self-tested",
     "claim_bits": 256, "claim_reasons": ["trust me"], "assumptions": [], "inputs": "device",
-    "drbg": {}, "counts": [[1, 1, 1, 1]] * 4, "textbook": {"guessing_bits_per_round": 1.0},
+    "drbg": {}, "health": {}, "counts": [[1, 1, 1, 1]] * 4,
+    "textbook": {"guessing_bits_per_round": 1.0},
 }  # fmt: skip
 
 
@@ -154,7 +155,7 @@ def test_a_forged_number_is_found_though_it_is_signed(forge: Forge, name: str) -
 
 PUBLIC_FIELDS = set(RESULT) - {
     "no_signalling_p", "max_marginal_shift", "max_marginal_shift_sigma", "shots_root", "extractor",
-    "inputs", "drbg", "counts",
+    "health", "inputs", "drbg", "counts",
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from qlq import circuit, codec
 from qlq.crypto.signing import Algorithm, SigningKey
-from qlq.errors import BadSignature, RemoteMisuse
+from qlq.errors import BadSignature, HealthTestFailed, RemoteMisuse
 from qlq.numerics import chsh
 from qlq.provenance import Claim, EntropyTier, Kind, Provenance, Tier
 from qlq.qrng import (
@@ -119,7 +119,7 @@ def test_numbers_are_those_of_the_formulas(evidence: Evidence) -> None:
     assert result["log2_sum"] == pytest.approx(log2_sum, abs=1e-6)
     assert result["certified_bits"] == math.floor((log2_sum - 64) / beta)
     commitment = evidence.commitment
-    assert commitment.disclosed_bits == 12 * 15 + 50 + 256  # 2^14 < 20,001 <= 2^15
+    assert commitment.disclosed_bits == 12 * 15 + 50 + 1  # 2^14 < 20,001 <= 2^15
     available = commitment.threshold_bits - commitment.disclosed_bits - 2 * 64
     assert 8 * len(output) == commitment.output_bits == available // 8 * 8
 
@@ -210,6 +210,21 @@ def test_data_that_were_ordered_otherwise_are_refused(evidence: Evidence) -> Non
     other = CommittedSeed(evidence.seed.material[::-1], SeedOrigin.CLIENT)
     with pytest.raises(ValueError, match="fixed before"):
         certificate.conclude(replace(evidence, seed=other))
+
+
+def test_a_qubit_that_sticks_or_turns_biased_within_a_batch_is_found(evidence: Evidence) -> None:
+    """41 equal outcomes in a row, and nine ones in ten: cutoffs of SP 800-90B 4.4 at 0.5 bits."""
+    passed = certificate.conclude(evidence)[0]["health"]
+    assert (passed["repetition_cutoff"], passed["proportion_cutoff"]) == (41, 793)
+    shots = evidence.data.shots.bits
+    stuck, biased = shots.copy(), shots.copy()
+    stuck.reshape(-1, 2)[5000:5041, 1] = 1
+    ones = np.random.default_rng(1).random(shots.shape[:2]) < 0.9
+    biased[:, :, 0] = ones
+    for bits, word in ((stuck, "repetition"), (biased, "proportion")):
+        batch = source.collect(evidence.data.order, Shots(bits, PROVENANCE))
+        with pytest.raises(HealthTestFailed, match=word):
+            certificate.conclude(replace(evidence, data=batch))
 
 
 def test_every_field_changes_the_commitment(evidence: Evidence) -> None:
