@@ -150,11 +150,16 @@ def test_an_alternation_that_chi_square_cannot_see_fails_the_shuffles() -> None:
 
 
 def test_a_repeated_batch_fails_the_longest_repeat() -> None:
-    half = sound(10_000, symbols=2, seed=3).raw
-    found = iid.assess(samples.read(np.concatenate([half, half])), seed=1, length=Length.SHORT)
-    assert found.longest_repeat.length == 10_000
+    data = sound(10_000, symbols=2, seed=3).raw
+    repeated = samples.read(np.concatenate([data, data[1000:1500]]))
+    found = iid.assess(repeated, seed=1, length=Length.SHORT)
+    assert found.longest_repeat.length == 500
     assert found.longest_repeat.p_value == 0.0
+    assert found.independence.has_passed
+    assert found.goodness_of_fit.has_passed
+    assert found.permutations is None  # the repeat alone decides
     assert not found.has_passed
+    assert found.assessed is None
 
 
 def test_shuffles_stop_as_soon_as_every_statistic_has_passed() -> None:
