@@ -18,7 +18,7 @@ import datetime as dt
 import hashlib
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -234,7 +234,8 @@ def check(path: Path, *, signer: str | None) -> Verdict:
     contents, of_files = differences.read_files(path, document, manifest_name=CERTIFICATE)
     findings += of_files
     try:
-        findings += _recompute(document, contents)
+        for finding in _recompute(document, contents):
+            findings.append(finding)
     except MALFORMED as error:
         if not findings:
             findings.append(Finding(CERTIFICATE, "", "a run that can be recomputed", str(error)))
@@ -294,24 +295,25 @@ def _check_signature(signed: Mapping[str, Any], wanted: str | None) -> tuple[str
     return signer, findings
 
 
-def _recompute(document: Mapping[str, Any], contents: Mapping[str, bytes]) -> list[Finding]:
+def _recompute(document: Mapping[str, Any], contents: Mapping[str, bytes]) -> Iterator[Finding]:
+    """Differences one by one: what was found before a field cannot be read is kept."""
     inputs, claimed = document["inputs"], document["result"]
-    findings = _compare("format", certificate.FORMAT, document["format"])
+    yield from _compare("format", certificate.FORMAT, document["format"])
     commitment = _read_commitment(inputs["commitment"])
-    findings += _compare(
+    yield from _compare(
         "inputs.commitment.digest", commitment.digest.hex(), inputs["commitment"]["digest"]
     )
     seed = CommittedSeed(
         contents[SEED], SeedOrigin(inputs["seed"]["origin"]), inputs["seed"]["detail"]
     )
-    findings += _compare("inputs.commitment.seed", seed.commitment, commitment.seed)
+    yield from _compare("inputs.commitment.seed", seed.commitment, commitment.seed)
     arrangement, batch = _read_leg(
         inputs["calibration"], contents[CALIBRATION_DRAW], contents[CALIBRATION_SHOTS]
     )
     calibration = certificate_rounds.count(arrangement, batch)
-    findings += _check_commitment(commitment, calibration, contents[CALIBRATION_DRAW], batch)
-    findings += _check_legs(inputs, commitment)
-    findings += _check_batch("calibration", batch, inputs)
+    yield from _check_commitment(commitment, calibration, contents[CALIBRATION_DRAW], batch)
+    yield from _check_legs(inputs, commitment)
+    yield from _check_batch("calibration", batch, inputs)
     if DATA_SHOTS in contents:
         arrangement, data = _read_leg(
             inputs["data"], contents[DATA_DRAW], contents[DATA_SHOTS], commitment=commitment
@@ -320,13 +322,13 @@ def _recompute(document: Mapping[str, Any], contents: Mapping[str, bytes]) -> li
         evidence = Evidence(
             commitment, calibration, data, outcomes, seed, (batch.provenance, data.provenance)
         )
-        findings += _check_batch("data", data, inputs)
+        yield from _check_batch("data", data, inputs)
         result, output = certificate.conclude(evidence)
-        findings += _compare("result", json.loads(json.dumps(result)), claimed)
+        yield from _compare("result", json.loads(json.dumps(result)), claimed)
         if output != contents[OUTPUT]:
-            findings.append(Finding(OUTPUT, "", "the output of the raw shots", "other bytes"))
-        return findings
-    return findings + _compare_public(inputs, claimed, commitment, calibration)
+            yield Finding(OUTPUT, "", "the output of the raw shots", "other bytes")
+        return
+    yield from _compare_public(inputs, claimed, commitment, calibration)
 
 
 def _check_legs(inputs: Mapping[str, Any], commitment: Commitment) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
@@ -21,6 +22,7 @@ from qlq.crypto.signing import Algorithm, SigningKey
 from qlq.errors import ConfigError
 from qlq.node import certifying
 from qlq.qrng import certificate
+from qlq.qrng.certificate_commitment import Commitment
 
 SHOTS = 20_000
 FORGER = SigningKey(Algorithm.ML_DSA_65, bytes(32))
@@ -184,6 +186,33 @@ def test_a_commitment_that_was_made_up_later_is_found(forge: Forge, name: str) -
         document["inputs"]["commitment"][name] = COMMITMENT[name]
 
     assert not forge(edit).is_valid
+
+
+@pytest.mark.parametrize("name", ["threshold_bits", "output_bits", "disclosed_bits", "calibration"])
+def test_a_commitment_that_fits_itself_and_not_the_calibration_is_found(
+    forge: Forge, name: str
+) -> None:
+    """Digest and tag of the data job are made to fit as well."""
+
+    def edit(document: dict[str, Any]) -> None:
+        recorded = document["inputs"]["commitment"]
+        recorded[name] = COMMITMENT[name]
+        values = {**recorded, "calibration": bytes.fromhex(recorded["calibration"])}
+        values["factors"] = tuple(values["factors"])
+        del values["digest"]
+        commitment = Commitment(**values)
+        recorded["digest"] = commitment.digest.hex()
+        document["inputs"]["data"]["tags"] = [commitment.tag]
+
+    assert f"certificate.json inputs.commitment.{name}" in places(forge(edit))
+
+
+def test_another_output_is_found_though_its_digest_fits(forge: Forge, copied: Path) -> None:
+    other = b"\0" * len((copied / "secrets" / "output.bin").read_bytes())
+    (copied / "secrets" / "output.bin").write_bytes(other)
+    name = "secrets/output.bin"
+    digest = hashlib.sha256(other).hexdigest()
+    assert places(forge(lambda document: document["files"].update({name: digest}))) == {name}
 
 
 INPUTS: list[tuple[list[str], Any]] = [

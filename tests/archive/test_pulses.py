@@ -65,6 +65,18 @@ def test_an_append_replaces_a_torn_tail(file: Path) -> None:
     assert file.read_bytes() == data
 
 
+def test_a_torn_tail_that_is_longer_than_the_next_pulse_goes_too(file: Path) -> None:
+    data = file.read_bytes()
+    length = (60_000).to_bytes(4, "big")
+    check = hashlib.sha256(b"qlq pulse length 1" + length).digest()[:4]
+    file.write_bytes(data + length + check + bytes(50_000))
+    found = pulses.read(file)
+    assert found.torn_bytes == 50_008
+    pulses.append(file, beacon.decode(RECORDS[3]), after=found)
+    assert list(pulses.read(file).records) == RECORDS[:4]
+    assert pulses.read(file).torn_bytes == 0
+
+
 def refused(file: Path) -> bool:
     try:
         return pulsing.check(file, signer=None, against=None).fault is not None

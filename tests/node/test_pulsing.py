@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 from pathlib import Path
 
@@ -77,6 +78,24 @@ def test_a_pulse_that_was_sealed_and_not_published_is_published_unchanged(
     assert any(f"pulse {published} was made and not published" in text for text in told)
     assert beacon.decode(pulses.read(path).records[published]) == promised
     assert valid(settings) == published + 2
+
+
+def test_a_full_disk_at_the_append_leaves_the_promise_sealed(settings: Settings) -> None:
+    """The file may grow by a hundred bytes only: the pulse after it is the promised one."""
+    for _ in range(3):
+        pulse(settings)
+    path = pulsing.pulse_file(settings)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100, limits[1]))
+    try:
+        with pytest.raises(ConfigError, match="cannot write"):
+            pulse(settings)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    told: list[str] = []
+    assert pulse(settings, told).pulse.body.index == 4
+    assert any("pulse 3 was made and not published" in text for text in told)
+    assert valid(settings) == 5
 
 
 def test_a_home_that_is_restored_from_an_old_copy_makes_no_second_pulse(

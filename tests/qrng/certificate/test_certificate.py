@@ -15,7 +15,7 @@ import pytest
 
 from qlq import circuit, codec
 from qlq.crypto.signing import Algorithm, SigningKey
-from qlq.errors import BadSignature, HealthTestFailed, RemoteMisuse
+from qlq.errors import BadSignature, HealthTestFailed, MinEntropyTooLow, RemoteMisuse
 from qlq.numerics import chsh
 from qlq.provenance import Claim, EntropyTier, Kind, Provenance, Tier
 from qlq.qrng import (
@@ -224,6 +224,18 @@ def test_a_qubit_that_sticks_or_turns_biased_within_a_batch_is_found(evidence: E
         batch = source.collect(evidence.data.order, Shots(bits, PROVENANCE))
         with pytest.raises(HealthTestFailed, match=word):
             certificate.conclude(replace(evidence, data=batch))
+
+
+def test_what_the_certificate_tells_is_not_extracted_again(evidence: Evidence) -> None:
+    """One byte more than threshold, disclosed bits and extractor leave is refused."""
+    greedy = msgspec.structs.replace(
+        evidence.commitment, output_bits=evidence.commitment.output_bits + 8
+    )
+    plan = evidence.data.order.plan
+    tagged = circuit.Plan(plan.program, plan.bindings, plan.shots, tags=(greedy.tag,))
+    data = source.collect(replace(evidence.data.order, plan=tagged), evidence.data.shots)
+    with pytest.raises(MinEntropyTooLow):
+        certificate.conclude(replace(evidence, commitment=greedy, data=data))
 
 
 def test_every_field_changes_the_commitment(evidence: Evidence) -> None:

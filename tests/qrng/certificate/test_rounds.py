@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qlq import circuit
+from qlq.numerics import chsh
 from qlq.provenance import Claim, Kind, Provenance, Tier
 from qlq.qrng import certificate_rounds, source
 from qlq.qrng.certificate_rounds import Arrangement
@@ -124,6 +125,31 @@ def test_signalling_is_seen_and_drift_from_block_to_block_is_not() -> None:
 
     assert p_value(0.5 + 0.1 * inputs[:, 1]) == 0.001
     assert p_value(0.3 + 0.1 * arrangement.block_of_row) > 0.01
+
+
+def test_rows_are_exchanged_within_their_block_of_time() -> None:
+    """The test's p is the one of `numerics.chsh` with blocks, on drift that makes another one."""
+    arrangement = certificate_rounds.arrange(drawn(40_000, seed=4), count=40_000, blocks=BLOCKS)
+    inputs, grouping = arrangement.grouping.row_inputs, arrangement.grouping
+    chance = np.repeat((0.2 + 0.2 * arrangement.block_of_row)[:, None, None], grouping.shots, 1)
+    bits = np.random.default_rng(5).random((len(inputs), grouping.shots, 2)) < chance
+    batch = measured(arrangement, bits)
+    found = certificate_rounds.evaluate(arrangement, batch).no_signalling
+    assert found is not None
+    dealt = bits.reshape(-1, 2)[grouping.cell]
+    row = grouping.row_of_pulse
+    columns = [np.bincount(row, dealt[:, party]).astype(np.int64) for party in (0, 1)]
+    rows = chsh.Marginals(
+        np.ascontiguousarray(inputs[:, 0]), np.ascontiguousarray(inputs[:, 1]),
+        np.bincount(row), *columns,
+    )  # fmt: skip
+    within, over_all = (
+        chsh.no_signalling(
+            rows, sim_rng=np.random.default_rng(arrangement.order_seed), block_of_row=blocks
+        ).p_value
+        for blocks in (arrangement.block_of_row, None)
+    )
+    assert found.p_value == within != over_all
 
 
 def test_a_batch_of_other_rounds_is_refused() -> None:
