@@ -153,7 +153,7 @@ def test_a_repeated_batch_fails_the_longest_repeat() -> None:
     data = sound(10_000, symbols=2, seed=3).raw
     repeated = samples.read(np.concatenate([data, data[1000:1500]]))
     found = iid.assess(repeated, seed=1, length=Length.SHORT)
-    assert found.longest_repeat.length == 500
+    assert 500 <= found.longest_repeat.length < 520
     assert found.longest_repeat.p_value == 0.0
     assert found.independence.has_passed
     assert found.goodness_of_fit.has_passed
