@@ -154,7 +154,7 @@ def test_a_repeated_batch_fails_the_longest_repeat() -> None:
     repeated = samples.read(np.concatenate([data, data[1000:1500]]))
     found = iid.assess(repeated, seed=1, length=Length.SHORT)
     assert 500 <= found.longest_repeat.length < 520
-    assert found.longest_repeat.p_value == 0.0
+    assert found.longest_repeat.p_value < 1e-100
     assert found.independence.has_passed
     assert found.goodness_of_fit.has_passed
     assert found.permutations is None  # the repeat alone decides
