@@ -14,7 +14,7 @@ from qlq.qrng.assessment.samples import BITS_MAX, Samples
 BYTES_MAX = 1 << 27
 """Largest file that is read."""
 ASSESSED_BITS_MAX = 1 << 27
-"""Longest bit string that is assessed: it takes some 20 bytes of memory for each bit."""
+"""Longest bit string that is assessed: it takes some 30 bytes of memory for each bit."""
 _DIGITS = frozenset(b"01")
 _SPACE = frozenset(b" \t\r\n")
 

@@ -86,8 +86,8 @@ def require_samples(samples: Samples, *, length: Length) -> None:
 def assess(samples: Samples, *, length: Length = Length.STANDARD) -> Assessment:
     """Min-entropy by all ten estimators, of the symbols and of their bits.
 
-    Takes about half a second for a million bits, four seconds for a million bytes, and 50 bytes
-    of memory for each bit.
+    Takes about half a second for a million bits, four seconds for a million bytes, and some 30
+    bytes of memory for each bit.
 
     Args:
         samples: Consecutive outputs of one source, before any conditioning.
