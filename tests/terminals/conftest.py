@@ -71,7 +71,11 @@ class Observer:
         with suppress(OSError):
             while True:
                 near, _ = self.server.accept()
-                far = self.reach()
+                try:
+                    far = self.reach()
+                except OSError:
+                    near.close()
+                    raise
                 for way, source, sink in (("out", near, far), ("back", far, near)):
                     arguments = (way, source, sink)
                     threading.Thread(target=self.relay, args=arguments, daemon=True).start()
