@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from qlq.cli import console, qkd, terms
+from qlq.cli import console, qkd, settings, terms
 
 app = typer.Typer(help="Quantum backends.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -92,6 +92,7 @@ def estimate(
     max_qpu_seconds: terms.MaxQpuSeconds = None,
     yes: terms.Yes = False,
     deadline: terms.Deadline = None,
+    home: Annotated[str | None, typer.Option(help="Folder of keys and jobs.")] = None,
     json: qkd.Json = False,
 ) -> None:
     """Shots, cost, chance of success and the least pulses for a key; submits at most a pilot."""
@@ -111,7 +112,10 @@ def estimate(
     if pilot is None:
         fields = planning.estimate(order)
     else:
-        fields = planning.estimate_with_pilot(order, shots=pilot, tell=console.tell)
+        with console.interruptible():
+            fields = planning.estimate_with_pilot(
+                order, settings.load(home=home), shots=pilot, tell=console.tell
+            )
     if json:
         console.document(SCHEMA_ESTIMATE, fields)
     else:

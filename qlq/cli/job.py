@@ -44,10 +44,13 @@ def _print(rows: list[dict[str, Any]]) -> None:
     """The same for people."""
     from rich.table import Table
 
-    table = Table("id", "backend", "protocol", "status", "submitted", "cost", "QPU s")
+    table = Table("id", "purpose", "backend", "protocol", "status", "submitted", "cost", "QPU s")
     for row in rows:
         table.add_row(
-            *(row[name] for name in ("id", "backend", "protocol", "status", "submitted")),
+            *(
+                row[name]
+                for name in ("id", "purpose", "backend", "protocol", "status", "submitted")
+            ),
             cost_text(row["cost"]),
             f"{row['cost']['qpu_s']:g}",
         )
@@ -79,7 +82,11 @@ def show(
         if name not in {"result", "jobs"}:
             table.add_row(name, "–" if value is None else str(value))
     console.out().print(table)
-    if fields["result"] is not None:
+    if fields["result"] is None:
+        return
+    if fields["purpose"] == "pilot":
+        console.table(fields["result"])
+    else:
         qkd.show(fields["result"])
 
 
@@ -92,9 +99,9 @@ def resume(
     home: Home = None,
     json: qkd.Json = False,
 ) -> None:
-    """Take the shots of a job, and finish its session; an abort exits with 3."""
+    """Take the shots of a job, and finish its session or pilot; an abort exits with 3."""
     console.State.document_schema = SCHEMA_RESUME if json else None
-    from qlq.node import jobs_desk, sessions
+    from qlq.node import jobs, jobs_desk, pilots, sessions
 
     with console.interruptible():
         done = jobs_desk.resume(
@@ -105,6 +112,8 @@ def resume(
             tell=console.tell,
         )
     qkd.show_resumed(done, schema=SCHEMA_RESUME if json else None)
+    if done.record.purpose is jobs.Purpose.PILOT:
+        console.tell(pilots.advice(done.record))
 
 
 @app.command()

@@ -249,9 +249,11 @@ def show_resumed(done: Resumed, *, schema: str | None) -> None:
         console.document(schema, fields)
     elif done.document is None:
         console.out().print(f"Key {record.key_id} is in both stores.")
-    else:
+    elif "aborted" in done.document:
         show(done.document)
-    if done.document is not None and done.document["aborted"]:
+    else:
+        console.table(done.document)  # a pilot's figures
+    if done.document is not None and done.document.get("aborted"):
         raise typer.Exit(console.EXIT_ABORTED)
 
 

@@ -1,9 +1,10 @@
-"""Records of paid jobs: what a session needs to be finished by another process, days later.
+"""Records of paid jobs: what is needed to finish a session or a pilot in another process, later.
 
     <home>/jobs/<id>/          mode 0700, files 0600
         record.json            what was ordered, the jobs, what they cost, how it ended
         plan-0.json            a submitted plan, whole: it can be checked and submitted again
-        seeds.bin              every choice of both parties, sealed with the home's master key
+        seeds.bin              every choice of both parties, sealed with the home's master key;
+                               a pilot has none: what it sends is public
         turn.lock              held while a process works on the session
 
 A record is on disk before its job is submitted, with a tag of its own by which the vendor can be
@@ -49,8 +50,15 @@ PLAN_BYTES_MAX = 64 << 20
 ID_BYTES = 6
 
 
+class Purpose(StrEnum):
+    """What a record's jobs are for."""
+
+    SESSION = "session"
+    PILOT = "pilot"
+
+
 class State(StrEnum):
-    """Where a session with paid jobs stands."""
+    """Where a session or a pilot with paid jobs stands."""
 
     WAITING = "waiting"
     """A job was submitted, or is about to be; `resume` goes on."""
@@ -68,7 +76,7 @@ class State(StrEnum):
 
 
 class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One job of a session.
+    """One job of a session, or a pilot's.
 
     Attributes:
         tag: Unique word that the job carries at the vendor.
@@ -88,14 +96,14 @@ class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A session with paid jobs; nothing in it is secret.
+    """A session or a pilot with paid jobs; nothing in it is secret.
 
     Attributes:
         id: Name of the record, 12 hex digits.
         created: ISO time, UTC.
         uri: The backend as the operator named it.
         backend: Its canonical name.
-        parameters: What both parties committed to.
+        parameters: What both parties committed to; of the planned session for a pilot.
         eve: Attack as text, None for none.
         archive: Folder of the archive, None for none.
         attempts: Backends that were tried before this one.
@@ -104,7 +112,9 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         state: Where it stands.
         key_id: Id of the key, from the moment before it is stored.
         detail: Why it failed, empty if it did not.
-        result: The `qlq.qkd.run/1` document of an ended session.
+        result: The `qlq.qkd.run/1` document of an ended session, `qlq.pilot/1` of a pilot.
+        purpose: What its jobs are for.
+        pilot_shots: Shots that a pilot was ordered with; None for a session.
         schema: Version of this form.
     """
 
@@ -122,6 +132,8 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key_id: str | None = None
     detail: str = ""
     result: dict[str, Any] | None = None
+    purpose: Purpose = Purpose.SESSION
+    pilot_shots: int | None = None
     schema: str = SCHEMA
 
 
@@ -160,16 +172,21 @@ def read(home: Path, job_id: str) -> Record:
 
 
 def find(home: Path, text: str) -> Record:
-    """The record of a vendor's job, named as `URI:ID`.
+    """The record of a session by one of its vendor's jobs, named as `URI:ID`.
 
     Raises:
-        ConfigError: This home did not submit it, so that its seeds are not here.
+        ConfigError: This home did not submit it, so that its seeds are not here; or it was a pilot.
     """
     for record in read_all(home):
         names = {record.uri, record.backend}
         ids = [job.job_id for job in record.submissions if job.job_id is not None]
-        if any(f"{name}:{job_id}" == text for name in names for job_id in ids):
-            return record
+        if not any(f"{name}:{job_id}" == text for name in names for job_id in ids):
+            continue
+        if record.purpose is Purpose.PILOT:
+            raise ConfigError(
+                f"job {text!r} was a pilot: qlq job resume {record.id} gives its figures"
+            )
+        return record
     raise ConfigError(
         f"no record of job {text!r} below {home / FOLDER}: the shots of a job mean nothing "
         "without the settings of both parties, which only the home that submitted it has; "
@@ -270,11 +287,37 @@ class OpenJob:
 
 
 def create(home: Path, record: Record, *, seeds: Seeds, master: bytes) -> OpenJob:
-    """A new record on disk, taken by this process.
+    """A new session's record on disk, taken by this process.
 
     Raises:
         ConfigError: The home folder cannot be written.
     """
+    job = _placed(home, record)
+    packed = msgspec.msgpack.encode((seeds.alice, seeds.bob, seeds.simulation, seeds.order))
+    sealed = aead.seal(
+        _seal_key(master),
+        packed,
+        nonce=secrets.token_bytes(aead.NONCE_BYTES),
+        aad=_bound_to(record),
+    )
+    _write(home / FOLDER / record.id / SEEDS, sealed)
+    job.update()
+    return job
+
+
+def create_pilot(home: Path, record: Record) -> OpenJob:
+    """A new pilot's record on disk, taken by this process; it has no seeds.
+
+    Raises:
+        ConfigError: The home folder cannot be written.
+    """
+    job = _placed(home, record)
+    job.update()
+    return job
+
+
+def _placed(home: Path, record: Record) -> OpenJob:
+    """A record with a folder, taken, and not written yet."""
     folder = home / FOLDER / record.id
     try:
         folder.mkdir(mode=0o700, parents=True)
@@ -284,17 +327,7 @@ def create(home: Path, record: Record, *, seeds: Seeds, master: bytes) -> OpenJo
         ) from error
     turn = Turn(folder)
     turn.take(timeout_s=0)
-    job = OpenJob(home, record, turn)
-    packed = msgspec.msgpack.encode((seeds.alice, seeds.bob, seeds.simulation, seeds.order))
-    sealed = aead.seal(
-        _seal_key(master),
-        packed,
-        nonce=secrets.token_bytes(aead.NONCE_BYTES),
-        aad=_bound_to(record),
-    )
-    _write(folder / SEEDS, sealed)
-    job.update()
-    return job
+    return OpenJob(home, record, turn)
 
 
 def take(home: Path, job_id: str) -> OpenJob:

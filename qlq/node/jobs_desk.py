@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -14,8 +15,8 @@ from qlq.backends.patience import Clock
 from qlq.backends.port import Backend, Cost, Handle, Status
 from qlq.config import Settings
 from qlq.errors import BackendError, BackendUnavailable, ConfigError, JobFailed
-from qlq.node import consent, jobs, jobs_running, orders, parties
-from qlq.node.jobs import OpenJob, Record, State
+from qlq.node import consent, jobs, jobs_running, orders, parties, pilots
+from qlq.node.jobs import OpenJob, Purpose, Record, State
 from qlq.node.jobs_running import PaidRun
 from qlq.qkd.duties import Party
 
@@ -28,9 +29,9 @@ class Resumed:
 
     Attributes:
         record: As it is afterwards.
-        document: The `qlq.qkd.run/1` document; None where an earlier process ended before it
-            could write it down.
-        is_new: Whether this call ended the session; False if it was over already.
+        document: The `qlq.qkd.run/1` document, or a pilot's `qlq.pilot/1`; None where an earlier
+            process ended before it could write it down.
+        is_new: Whether this call ended the session or pilot; False if it was over already.
     """
 
     record: Record
@@ -46,6 +47,7 @@ def describe_all(home: Path) -> list[dict[str, Any]]:
 def _line(record: Record) -> dict[str, Any]:
     return {
         "id": record.id,
+        "purpose": record.purpose.value,
         "backend": record.backend,
         "protocol": record.parameters.protocol.value,
         "status": record.state.value,
@@ -80,7 +82,8 @@ def describe(settings: Settings, job_id: str, *, deadline_s: float) -> dict[str,
             detail = str(error)
     return {
         **_line(record),
-        "pulses": record.parameters.pulses,
+        "pulses": record.parameters.pulses if record.purpose is Purpose.SESSION else None,
+        "pilot_shots": record.pilot_shots,
         "eve": record.eve,
         "archive": record.archive,
         "jobs": [
@@ -121,7 +124,7 @@ def resume(
     archive: Path | None,
     tell: Tell,
 ) -> Resumed:
-    """Finish a session whose jobs were submitted earlier; a session that is over stays as it is.
+    """Finish a session or pilot whose jobs were submitted earlier; one that is over stays so.
 
     Args:
         settings: Home folder and master key.
@@ -144,6 +147,8 @@ def resume(
             return Resumed(record, record.result, is_new=False)
         if record.state.is_final:
             raise ConfigError(f"job {job_id} is {record.state.value}: {record.detail}")
+        if record.purpose is Purpose.PILOT:
+            return _finish_pilot(job, clock=clock, archive=archive, tell=tell)
         pair = orders.open_stored_pair(settings)
         try:
             if record.state is State.KEEPING and _is_kept(job, pair):
@@ -188,12 +193,7 @@ def _finish(
     record = job.record
     seeds = job.seeds(orders.obtain_master(settings))
     kept = None if record.archive is None else Path(record.archive)
-    tell(f"opening {record.backend}")
-    with chain.opened(record.backend, clock=clock) as backend:
-        if backend.name != record.backend:
-            raise BackendUnavailable(
-                f"{record.backend} opened as {backend.name}: the job is not there"
-            )
+    with _reopened(record, clock=clock, tell=tell) as backend:
         session = jobs_running.conduct(
             PaidRun(backend, clock=clock, tell=tell, job=job),
             record.parameters,
@@ -206,6 +206,33 @@ def _finish(
             tell=tell,
         )
     return Resumed(job.record, session.document, is_new=True)
+
+
+def _finish_pilot(job: OpenJob, *, clock: Clock, archive: Path | None, tell: Tell) -> Resumed:
+    record = job.record
+    if archive is not None:
+        raise ConfigError(f"job {record.id} is a pilot, which has no archive: leave --archive out")
+    shots = record.pilot_shots or 0
+    pilots.check_shots(shots)
+    with _reopened(record, clock=clock, tell=tell) as backend:
+        pilots.conduct(
+            PaidRun(backend, clock=clock, tell=tell, job=job),
+            record.parameters.protocol,
+            shots=shots,
+        )
+    return Resumed(job.record, job.record.result, is_new=True)
+
+
+@contextmanager
+def _reopened(record: Record, *, clock: Clock, tell: Tell) -> Iterator[Backend]:
+    """The backend that has the jobs of a record."""
+    tell(f"opening {record.backend}")
+    with chain.opened(record.backend, clock=clock) as backend:
+        if backend.name != record.backend:
+            raise BackendUnavailable(
+                f"{record.backend} opened as {backend.name}: the job is not there"
+            )
+        yield backend
 
 
 def cancel(settings: Settings, job_id: str, *, deadline_s: float) -> Record:

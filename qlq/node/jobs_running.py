@@ -34,7 +34,7 @@ from qlq.errors import (
 )
 from qlq.node import consent, jobs, sessions
 from qlq.node.consent import Caps, Consent
-from qlq.node.jobs import OpenJob, State, Submission
+from qlq.node.jobs import OpenJob, Purpose, Record, State, Submission
 from qlq.node.parties import Pair
 from qlq.node.sessions import Seeds, Session
 from qlq.provenance import Attempt
@@ -46,34 +46,52 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Secrets:
+    """What a session's record seals.
+
+    Attributes:
+        seeds: Every choice of the session.
+        master: 32 secret bytes that seal them; asked for only when a record is made.
+    """
+
+    seeds: Seeds = field(repr=False)
+    master: Callable[[], bytes] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """What a record is made from, as soon as one is needed.
 
     Attributes:
         home: Home folder.
-        master: 32 secret bytes that seal the seeds; asked for only when a record is made.
-        seeds: Every choice of the session.
         uri: The backend as the operator named it.
-        parameters: What both parties committed to.
+        parameters: What both parties committed to; of the planned session for a pilot.
+        consent: What the operator allows.
+        secrets: What a session's record seals; None for a pilot.
         eve: Attack as text, None for none.
         archive: Folder of the archive, None for none.
         attempts: Backends that were tried before.
-        consent: What the operator allows.
+        pilot_shots: Shots of a pilot; None for a session.
     """
 
     home: Path
-    master: Callable[[], bytes] = field(repr=False)
-    seeds: Seeds = field(repr=False)
     uri: str
     parameters: Parameters
-    eve: str | None
-    archive: Path | None
-    attempts: tuple[Attempt, ...]
     consent: Consent
+    secrets: Secrets | None = field(default=None, repr=False)
+    eve: str | None = None
+    archive: Path | None = None
+    attempts: tuple[Attempt, ...] = ()
+    pilot_shots: int | None = None
+
+    @property
+    def purpose(self) -> Purpose:
+        """What the jobs are for."""
+        return Purpose.SESSION if self.pilot_shots is None else Purpose.PILOT
 
 
 class PaidRun:
-    """Runs the plans of one session, in order; give it to `sessions.run` as `run_plan`.
+    """Runs the plans of one session in order, or a pilot's; `sessions.run` takes it as `run_plan`.
 
     Args:
         backend: Where they run.
@@ -137,7 +155,8 @@ class PaidRun:
     def add_way_out(self, error: BaseException) -> None:
         """Add to an error that ends this process how the session goes on, if it does."""
         if self.job is not None and self.job.is_open:
-            error.add_note(f"the session goes on with: {way_out(self.job.record.id)}")
+            record = self.job.record
+            error.add_note(f"the {record.purpose.value} goes on with: {way_out(record.id)}")
 
     def close(self) -> None:
         """Let other processes work on the record."""
@@ -156,7 +175,7 @@ class PaidRun:
         )
 
     def _begin(self, plan: Plan, cost: Cost) -> None:
-        """Agree to the cost of the whole session, then make the record."""
+        """Agree to the cost of everything, then make the record."""
         draft = self._draft
         if draft is None:
             raise BudgetRefused(
@@ -169,14 +188,9 @@ class PaidRun:
             )
         whole = whole_cost(cost, eve_text=draft.eve)
         self._agreed = cost
-        what = f"the session on {self._backend.name}"
-        if not draft.parameters.secret_bits and draft.eve is None:  # Eve is there to be seen
-            raise KeyTooShort(
-                f"{draft.parameters.pulses} pulses cannot give a key at a tolerated QBER of "
-                f"{draft.parameters.qber_max:.2%}, and {self._backend.name} costs something: "
-                "nothing was sent; qlq backend estimate says how many are needed"
-            )
-        draft.consent.allow(whole, what=what)
+        if draft.purpose is Purpose.SESSION:
+            _refuse_keyless(draft, self._backend)
+        draft.consent.allow(whole, what=f"the {draft.purpose.value} on {self._backend.name}")
         caps = draft.consent.caps
         if caps == Caps():
             caps = Caps(cost=whole.amount, qpu_s=whole.qpu_s)
@@ -190,8 +204,10 @@ class PaidRun:
             archive=None if draft.archive is None else str(draft.archive.absolute()),
             attempts=draft.attempts,
             caps=caps,
+            purpose=draft.purpose,
+            pilot_shots=draft.pilot_shots,
         )
-        self.job = jobs.create(draft.home, record, seeds=draft.seeds, master=draft.master())
+        self.job = _created(draft, record)
         self._tell(f"job {record.id} is on record; if this process ends: {way_out(record.id)}")
 
     def _opened(self) -> OpenJob:
@@ -205,7 +221,8 @@ class PaidRun:
         if self._agreed is None:
             self._stay_within(cost)
         self._agreed = None
-        tag = f"qlq-{uuid.uuid4()}"
+        word = "qlq-pilot" if job.record.purpose is Purpose.PILOT else "qlq"
+        tag = f"{word}-{uuid.uuid4()}"
         job.submit(_tagged(plan, tag), Submission(tag, plan.digest, cost))
         return self._followed(
             index,
@@ -224,7 +241,8 @@ class PaidRun:
         costs, _ = jobs.total(record)
         for earlier in costs:
             cost = consent.add(cost, earlier)
-        Consent(record.caps, consent.say_yes).allow(cost, what=f"the session on {record.backend}")
+        what = f"the {record.purpose.value} on {record.backend}"
+        Consent(record.caps, consent.say_yes).allow(cost, what=what)
 
     def _come_back(self, plan: Plan, index: int) -> Shots:
         """The shots of a plan that an earlier process has submitted, or was about to."""
@@ -385,8 +403,25 @@ def ask_spent(backend: Backend, job: OpenJob, index: int, *, clock: Clock) -> Co
 
 
 def way_out(job_id: str) -> str:
-    """The command that goes on with a session."""
+    """The command that goes on with a session or a pilot."""
     return f"qlq job resume {job_id}"
+
+
+def _refuse_keyless(draft: Draft, backend: Backend) -> None:
+    """Raise KeyTooShort for a session that could give nothing for what it costs."""
+    if not draft.parameters.secret_bits and draft.eve is None:  # Eve is there to be seen
+        raise KeyTooShort(
+            f"{draft.parameters.pulses} pulses cannot give a key at a tolerated QBER of "
+            f"{draft.parameters.qber_max:.2%}, and {backend.name} costs something: "
+            "nothing was sent; qlq backend estimate says how many are needed"
+        )
+
+
+def _created(draft: Draft, record: Record) -> OpenJob:
+    if draft.secrets is None:
+        return jobs.create_pilot(draft.home, record)
+    sealed = draft.secrets
+    return jobs.create(draft.home, record, seeds=sealed.seeds, master=sealed.master())
 
 
 def _resumable(error: JobPending, job_id: str) -> JobPending:

@@ -21,7 +21,7 @@ from qlq.errors import BackendUnavailable, ConfigError
 from qlq.kme import master
 from qlq.node import classical, jobs_running, parties, sessions
 from qlq.node.consent import Consent
-from qlq.node.jobs_running import Draft, PaidRun
+from qlq.node.jobs_running import Draft, PaidRun, Secrets
 from qlq.provenance import Attempt, Kind
 from qlq.qkd import eve, parameters
 from qlq.qkd.duties import Party
@@ -194,14 +194,13 @@ def _quantum(
         pair = open_stored_pair(settings)
     draft = Draft(
         home=settings.home,
-        master=partial(obtain_master, settings),
-        seeds=seeds,
         uri=uri,
         parameters=committed,
+        consent=order.consent,
+        secrets=Secrets(seeds, partial(obtain_master, settings)),
         eve=order.eve,
         archive=order.archive,
         attempts=attempts,
-        consent=order.consent,
     )
     try:
         return jobs_running.conduct(

@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
-import uuid
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
-from qlq.backends import chain, driver, patience
+from qlq.backends import chain, patience
 from qlq.backends.patience import Clock
 from qlq.backends.port import Backend, Cost, DeviceInfo, ReportsDepth
 from qlq.backends.registry import Classical
 from qlq.circuit import Plan
-from qlq.errors import ConfigError
-from qlq.node import consent, jobs_running, orders
+from qlq.config import Settings
+from qlq.errors import BackendError, BackendUnavailable
+from qlq.node import consent, jobs_running, orders, pilots
+from qlq.node.jobs_running import Draft, PaidRun
 from qlq.node.orders import Order
-from qlq.numerics import intervals, rounds
+from qlq.node.pilots import Pilot
+from qlq.numerics import rounds
 from qlq.provenance import Attempt
 from qlq.qkd import bb84, e91, link, parameters
 from qlq.qkd.parameters import SESSION_TAG_BITS, Parameters, Protocol, Wanted
 from qlq.qkd.settings import SEED_BYTES, draw_bits, draw_settings
-from qlq.shots import Shots
 
 SUCCESS_TRIALS = 4000
 """Simulated samples behind `success_probability`: a standard error below 0.8 %."""
 COMMAND_S = 600.0
 """Time for a question to a vendor where no deadline is given."""
-PILOT_SHOTS_MIN, PILOT_SHOTS_MAX = 8, 100_000
-PILOT_CONFIDENCE = 0.95
-"""Two-sided, for each basis: the true rate lies above the upper end with probability 2.5 %."""
 
 
 def typical_plan(committed: Parameters) -> Plan:
@@ -72,29 +70,39 @@ def estimate(order: Order) -> dict[str, Any]:
     return _first(order, lambda backend, uri, clock: _estimate(order, backend, uri, clock, None))
 
 
-def estimate_with_pilot(order: Order, *, shots: int, tell: Callable[[str], None]) -> dict[str, Any]:
+def estimate_with_pilot(
+    order: Order, settings: Settings, *, shots: int, tell: Callable[[str], None]
+) -> dict[str, Any]:
     """As `estimate`, from the error rates that a small job of this many shots shows.
 
-    The pilot is paid for and asks for consent like a session. Nothing of it is kept.
+    The pilot is paid for, asks for consent, and is kept on record like a session.
 
     Args:
         order: The session that is planned.
+        settings: Home folder of the record.
         shots: From 8 to 100,000.
         tell: Is told in words what happens.
 
     Raises:
         ConfigError: A value cannot be used.
         BudgetRefused: The operator does not allow what the pilot would cost; nothing was sent.
-        BackendError: No shots.
+        JobPending: The pilot was accepted and goes on with `qlq job resume`.
+        BackendError: No shots, or nothing to plan with after a pilot that was paid for.
     """
-    if not PILOT_SHOTS_MIN <= shots <= PILOT_SHOTS_MAX:
-        raise ConfigError(
-            f"a pilot has from {PILOT_SHOTS_MIN} to {PILOT_SHOTS_MAX} shots, not {shots}"
-        )
+    pilots.check_shots(shots)
 
     def with_pilot(backend: Backend, uri: str, clock: Clock) -> dict[str, Any]:
-        pilot = _fly(order, backend, shots=shots, clock=clock, tell=tell)
-        return _estimate(order, backend, uri, clock, pilot)
+        pilot = _fly(order, settings, backend, uri, shots=shots, clock=clock, tell=tell)
+        if pilot.record_id is None:
+            return _estimate(order, backend, uri, clock, pilot)
+        way = f"the pilot's figures: {jobs_running.way_out(pilot.record_id)}"
+        try:
+            return _estimate(order, backend, uri, clock, pilot)
+        except BackendUnavailable as error:  # another backend would take another pilot
+            raise BackendError(f"{error}; {way}") from error
+        except BaseException as error:
+            error.add_note(way)
+            raise
 
     return _first(order, with_pilot)
 
@@ -110,93 +118,28 @@ def _first(order: Order, use: Callable[[Backend, str, Clock], dict[str, Any]]) -
     return chain.first(quantum, on_choice)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Pilot:
-    """What a small job has shown.
-
-    Attributes:
-        shots: All of them, half in each basis.
-        errors: Wrong outcomes in the key basis and in the test basis.
-        qber_upper: Upper end of the worse basis's Clopper-Pearson interval.
-        cost: What was expected to be paid for it.
-    """
-
-    shots: int
-    errors: tuple[int, int]
-    qber_upper: float
-    cost: Cost
-
-    @property
-    def qber(self) -> float:
-        """Error rate of both bases together."""
-        return sum(self.errors) / self.shots
-
-
-def pilot_plan(protocol: Protocol, *, shots: int) -> tuple[Plan, tuple[int, ...]]:
-    """A job whose right outcomes are known, and for each row which basis it tests.
-
-    Args:
-        protocol: BB84: both bits in both bases. E91: both parties in the key setting, and in the
-            test setting.
-        shots: At least this many in all, in equal rows.
-
-    Returns:
-        The plan, with a tag of its own, and 0 (key basis) or 1 (test basis) for each row.
-    """
-    which = bb84 if protocol is Protocol.BB84 else e91
-    arrangement = which.arrangement()
-    if protocol is Protocol.BB84:
-        settings = np.array([0, 0, 1, 1])
-        alice = bb84.alice_inputs(settings.astype(np.uint8), np.array([0, 1, 0, 1], dtype=np.uint8))
-    else:
-        settings = alice = np.array([0, 1])
-    plan = Plan(
-        arrangement.program,
-        np.hstack([arrangement.alice_angles[alice], arrangement.bob_angles[settings]]),
-        -(-shots // settings.size),
-        tags=(f"qlq-pilot-{uuid.uuid4()}",),
-    )
-    return plan, tuple(int(setting) for setting in settings)
-
-
 def _fly(
-    order: Order, backend: Backend, *, shots: int, clock: Clock, tell: Callable[[str], None]
+    order: Order,
+    settings: Settings,
+    backend: Backend,
+    uri: str,
+    *,
+    shots: int,
+    clock: Clock,
+    tell: Callable[[str], None],
 ) -> Pilot:
-    """Agree to the pilot, run it, count its errors."""
-    protocol = orders.wanted(order, orders.describe(backend, clock)).protocol
-    plan, bases = pilot_plan(protocol, shots=shots)
-    cost = _cost(backend, plan, clock)
-    order.consent.allow(cost, what=f"the pilot on {backend.name}")
-    tell(f"pilot of {plan.executions} shots on {backend.name}")
-    timeout_s = max(0.001, clock.remaining_s())
-    errors = count_errors(protocol, driver.run(backend, plan, timeout_s=timeout_s), bases)
-    trials = [bases.count(basis) * plan.shots for basis in (0, 1)]
-    upper = max(
-        intervals.clopper_pearson(errors=wrong, trials=count, confidence=PILOT_CONFIDENCE)[1]
-        for wrong, count in zip(errors, trials, strict=True)
+    """Agree to the pilot and run it; one that costs something is on record before it is sent."""
+    committed = parameters.commit(orders.wanted(order, orders.describe(backend, clock)))
+    draft = Draft(
+        home=settings.home,
+        uri=uri,
+        parameters=committed,
+        consent=order.consent,
+        pilot_shots=shots,
     )
-    return Pilot(plan.executions, errors, upper, cost)
-
-
-def count_errors(protocol: Protocol, shots: Shots, bases: tuple[int, ...]) -> tuple[int, int]:
-    """Wrong outcomes of a pilot in the key basis and in the test basis.
-
-    BB84: Bob's bit is not the one that was sent. E91: both parties' bits differ, where the pairs
-    of this package agree in equal settings.
-    """
-    if protocol is Protocol.BB84:
-        sent = np.array([0, 1, 0, 1], dtype=np.uint8)[:, np.newaxis]
-        wrong = shots.bits[:, :, 0] != sent
-    else:
-        arrangement = e91.arrangement()
-        wrong = (
-            shots.bits[:, :, arrangement.alice_bit or 0] != shots.bits[:, :, arrangement.bob_bit]
-        )
-    by_row = wrong.sum(axis=1)
-    return (
-        int(sum(by_row[row] for row, basis in enumerate(bases) if basis == 0)),
-        int(sum(by_row[row] for row, basis in enumerate(bases) if basis == 1)),
-    )
+    tell(f"pilot of {shots} shots on {backend.name}")
+    paid = PaidRun(backend, clock=clock, tell=tell, draft=draft)
+    return pilots.conduct(paid, committed.protocol, shots=shots)
 
 
 def _cost(backend: Backend, plan: Plan, clock: Clock) -> Cost:
@@ -227,7 +170,7 @@ def _estimate(
         "cost": consent.as_document(cost),
         "predicted_qber": predicted,
         "qber_source": "calibration" if pilot is None else "pilot",
-        "pilot": None if pilot is None else _pilot_document(pilot),
+        "pilot": None if pilot is None else pilot.as_document(),
         "qber_max": wish.qber_max,
         "min_pulses_for_key": _least_pulses(wish, predicted),
         "secret_bits": committed.secret_bits,
@@ -262,18 +205,6 @@ def _measured(info: DeviceInfo, pilot: Pilot | None) -> DeviceInfo:
     return dataclasses.replace(
         info, predicted_qber_bb84=pilot.qber_upper, predicted_qber_e91=pilot.qber_upper
     )
-
-
-def _pilot_document(pilot: Pilot) -> dict[str, Any]:
-    return {
-        "shots": pilot.shots,
-        "errors_key": pilot.errors[0],
-        "errors_test": pilot.errors[1],
-        "qber": pilot.qber,
-        "qber_upper": pilot.qber_upper,
-        "confidence": PILOT_CONFIDENCE,
-        "cost": consent.as_document(pilot.cost),
-    }
 
 
 def _per_net_bit(cost: Cost, committed: Parameters, chance: float | None) -> str | None:

@@ -21,6 +21,7 @@ from qlq.cli.main import run
 ENTRY = [sys.executable, "-c", "from qlq.cli.main import main; main()"]
 BUY = ("qkd", "run", "--backend", "rented", "--pulses", "60000")
 PAY = (*BUY, "--max-cost", "100")
+PILOT = ("backend", "estimate", "rented", "--pilot", "2000", "--max-cost", "100")
 SECRET = "token-0123456789abcdef"  # the rented device's  # noqa: S105
 WAITING = {"status": ["queued", "..."]}
 ACCEPT_S = 60.0
@@ -109,6 +110,51 @@ def test_ctrl_c_leaves_the_job_and_another_process_finishes_the_session(
     assert document(again.out, "qlq.qkd.process")["key_id"] == resumed["key_id"]
     (key,) = {row["key_id"] for row in json.loads(command("keys", "list", "--json").out)["keys"]}
     assert key == resumed["key_id"]
+
+
+def test_ctrl_c_leaves_a_pilot_and_another_process_gives_its_figures(
+    vendor: Any, command: Command, document: Check
+) -> None:
+    vendor.script(**WAITING)
+    paying = start(*PILOT, "--json")
+    until(lambda: vendor.calls("status") > 0, what="look at the job")
+    paying.send_signal(signal.SIGINT)
+    out, err = paying.communicate(timeout=10)
+    (job,) = document(command("job", "list", "--json").out, "qlq.job.list")["jobs"]
+    assert paying.returncode == 130
+    assert f"the pilot goes on with: qlq job resume {job['id']}" in err.splitlines()[-1]
+    assert f"qlq job resume {job['id']}" in document(out, "qlq.error")["error"]["message"]
+    assert (job["purpose"], job["status"], job["job_ids"]) == ("pilot", "waiting", vendor.paid())
+    shown = document(command("job", "show", job["id"], "--json").out, "qlq.job.show")
+    assert (shown["pilot_shots"], shown["vendor_status"]) == (2000, "queued")
+    vendor.script()
+    done = command("job", "resume", job["id"], "--json")
+    resumed = document(done.out, "qlq.job.resume")
+    assert (done.code, resumed["resumed"], resumed["key_id"]) == (0, True, None)
+    assert resumed["result"]["shots"] == 2000
+    assert "qlq backend estimate rented --protocol bb84 --qber-max " in done.err
+    assert len(vendor.jobs()) == 1
+    again = command("job", "resume", job["id"])
+    assert "over already" in again.err
+    assert "qber upper" in again.out
+    (job,) = document(command("job", "list", "--json").out, "qlq.job.list")["jobs"]
+    assert (job["status"], job["cost"]["amount"]) == ("done", "0.25")
+    document(command("job", "show", job["id"], "--json").out, "qlq.job.show")
+    assert "qber upper" in command("job", "show", job["id"]).out
+    refused = command("qkd", "process", "--job", f"rented:{job['job_ids'][0]}")
+    assert refused.code == 2
+    assert f"qlq job resume {job['id']}" in refused.err
+
+
+def test_a_pilot_is_recorded_in_the_home_that_is_named(
+    vendor: Any, command: Command, document: Check, tmp_path: Path
+) -> None:
+    home = str(tmp_path / "other")
+    ended = command(*PILOT, "--json", "--home", home)
+    assert document(ended.out, "qlq.backend.estimate")["pilot"]["cost"]["amount"] == "0.25"
+    assert json.loads(command("job", "list", "--json").out)["jobs"] == []
+    (job,) = json.loads(command("job", "list", "--json", "--home", home).out)["jobs"]
+    assert job["job_ids"] == vendor.paid()
 
 
 def test_two_processes_that_resume_at_once_make_one_key(

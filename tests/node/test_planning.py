@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from qlq.config import environment, load
 from qlq.errors import BackendUnavailable, BudgetRefused, ConfigError
-from qlq.node import planning
+from qlq.node import pilots, planning
 from qlq.node.consent import Caps, Consent
 from qlq.node.orders import Order
 from qlq.provenance import Claim, Kind, Provenance, Tier
@@ -26,7 +27,10 @@ def order(**changes: Any) -> Order:
 
 def pilot(**changes: Any) -> dict[str, Any]:
     shots = changes.pop("shots", 2000)
-    return planning.estimate_with_pilot(order(**changes), shots=shots, tell=lambda _text: None)
+    settings = load(flags={}, environ=environment(), profile=None)
+    return planning.estimate_with_pilot(
+        order(**changes), settings, shots=shots, tell=lambda _text: None
+    )
 
 
 def test_an_estimate_submits_nothing_and_needs_no_consent(vendor: Any) -> None:
@@ -95,7 +99,7 @@ def test_the_first_usable_backend_is_planned_and_classical_is_none() -> None:
 
 def test_errors_are_counted_by_basis() -> None:
     """A hand-made result: three errors in the key basis, one in the test basis."""
-    plan, bases = planning.pilot_plan(Protocol.BB84, shots=16)
+    plan, bases = pilots.plan_pilot(Protocol.BB84, shots=16)
     assert bases == (0, 0, 1, 1)
     bits = np.array([[0, 1, 1, 0], [1, 1, 1, 0], [0, 0, 1, 0], [1, 1, 1, 1]], dtype=np.uint8)
     origin = Provenance(
@@ -110,7 +114,7 @@ def test_errors_are_counted_by_basis() -> None:
         sdk={},
     )
     shots = Shots(bits[:, :, np.newaxis], origin)
-    assert planning.count_errors(Protocol.BB84, shots, bases) == (3, 1)
+    assert pilots.count_errors(Protocol.BB84, shots, bases) == (3, 1)
 
 
 def test_no_number_of_pulses_helps_where_the_prediction_is_above_the_tolerance() -> None:
