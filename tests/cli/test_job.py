@@ -18,6 +18,8 @@ import pytest
 from qlq.cli import terms
 from qlq.cli.main import run
 
+pytestmark = pytest.mark.long
+
 ENTRY = [sys.executable, "-c", "from qlq.cli.main import main; main()"]
 BUY = ("qkd", "run", "--backend", "rented", "--pulses", "60000")
 PAY = (*BUY, "--max-cost", "100")

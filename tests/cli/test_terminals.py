@@ -17,6 +17,8 @@ import pytest
 from qlq import config
 from qlq.node import holdings, terminals_pairing
 
+pytestmark = pytest.mark.long
+
 PULSES = "30000"
 Check = Callable[[str, str], dict[str, Any]]
 

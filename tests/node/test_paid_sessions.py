@@ -32,6 +32,8 @@ from qlq.node.jobs import State
 from qlq.node.sessions import Session
 from qlq.qkd.duties import Party
 
+pytestmark = pytest.mark.long
+
 PULSES = 60_000
 ENOUGH = Consent(Caps(cost=Decimal(100)))
 EVE = "intercept-resend:0.1"

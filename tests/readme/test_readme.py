@@ -93,6 +93,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_the_commands_of_the_readme_do_what_it_says(
     checkout: Path, environ: dict[str, str]
 ) -> None:

@@ -33,6 +33,8 @@ from qlq.qkd import messages
 from qlq.qkd.duties import Party
 from qlq.qkd.parameters import Protocol, Wanted
 
+pytestmark = pytest.mark.long
+
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 EVE = "intercept-resend:1"
 

@@ -21,6 +21,8 @@ from qlq.backends.emulator.server import Server
 from qlq.circuit import Plan
 from qlq.errors import JobPending
 
+pytestmark = pytest.mark.long
+
 GARNET = "braket:arn:aws:braket:eu-north-1::device/qpu/iqm/Garnet"
 FORTE = "braket:arn:aws:braket:us-east-1::device/qpu/ionq/Forte-1"
 Start = Callable[..., Server]

@@ -167,7 +167,7 @@ def test_cancelled_jobs_end_and_the_next_one_runs(service: QiskitRuntimeService)
     slow = QuantumCircuit(SIZE, 1)
     slow.x(4)
     slow.measure(4, 0)
-    first = Sampler(mode=service.backend("ibm_fez")).run([slow], shots=4_000_000)
+    first = Sampler(mode=service.backend("ibm_fez")).run([slow] * 3, shots=4_000_000)
     second = run(service, bell())
     assert second.status() == "QUEUED"
     assert service.backend("ibm_fez").status().pending_jobs == 2

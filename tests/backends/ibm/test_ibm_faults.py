@@ -18,6 +18,8 @@ from qlq.backends.port import Backend, Handle, Status
 from qlq.circuit import Plan
 from qlq.errors import BackendUnavailable, CircuitRejected, JobFailed, JobPending
 
+pytestmark = pytest.mark.long
+
 SUBMIT = "POST /experimental/jobs"
 JOB = "GET /experimental/jobs/*"
 TIMEOUT_S = 60.0

@@ -22,6 +22,8 @@ from qlq.backends.port import Backend
 from qlq.circuit import Plan
 from qlq.errors import BackendUnavailable
 
+pytestmark = pytest.mark.long
+
 SUBMIT = "POST /experimental/jobs"
 CANARY = "canary-4b1d0f8e"
 
