@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from qlq.backends.port import AmbiguousSubmit, TransientError
+from qlq.backends.port import UNKNOWN_JOB, AmbiguousSubmit, TransientError
 from qlq.errors import BackendUnavailable, CircuitRejected, JobFailed, QLQError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def unknown_job(what: str, job_id: str) -> JobFailed:
     return JobFailed(
         f"{what} is not known to the service: check the account, the region and the id",
         job_id=job_id,
-        reason="unknown job",
+        reason=UNKNOWN_JOB,
     )
 
 

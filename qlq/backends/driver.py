@@ -28,7 +28,7 @@ from qlq.backends import patience
 from qlq.backends.patience import Clock
 from qlq.backends.port import AmbiguousSubmit, Backend, Handle, Stalled, Status
 from qlq.circuit import Plan
-from qlq.errors import BackendUnavailable, ConfigError, JobFailed, JobPending
+from qlq.errors import BackendUnavailable, CircuitRejected, ConfigError, JobFailed, JobPending
 from qlq.shots import Shots
 
 OnHandle = Callable[[Handle], None]
@@ -195,7 +195,7 @@ class _Placing:
         what = f"submit to {self.backend.name}"
         try:
             return patience.retry(self._attempt, clock=self.clock, what=what)
-        except BackendUnavailable as error:
+        except (BackendUnavailable, CircuitRejected) as error:
             if not self.doubt:
                 raise
             raise JobPending(

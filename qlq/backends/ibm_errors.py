@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from enum import Enum, auto
 from http import HTTPStatus
 
-from qlq.backends.port import AmbiguousSubmit, TransientError
+from qlq.backends.port import UNKNOWN_JOB, AmbiguousSubmit, TransientError
 from qlq.errors import BackendUnavailable, CircuitRejected, JobFailed, QLQError
 
 _LOGGERS = ("qiskit_ibm_runtime", "ibm-cloud-sdk-core", "urllib3", "requests")
@@ -191,7 +191,7 @@ def unknown_job(what: str, job_id: str) -> JobFailed:
         f"{what}: the service knows no job {job_id} of this account and device; look at the "
         "vendor's list of jobs, or run the plan again",
         job_id=job_id,
-        reason="unknown job",
+        reason=UNKNOWN_JOB,
     )
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qlq.backends.port import FREE, Cost, DeviceInfo, Handle, Limits, Status
+from qlq.backends.port import FREE, UNKNOWN_JOB, Cost, DeviceInfo, Handle, Limits, Status
 from qlq.circuit import Plan
 from qlq.errors import BackendUnavailable, CircuitRejected, InvariantBroken, JobFailed
 from qlq.provenance import Provenance
@@ -211,7 +211,7 @@ class LocalBackend(ABC):
                 f"{self._name} knows no job {handle.job_id}: jobs of a simulator end with the "
                 "process that started them, run the plan again",
                 job_id=handle.job_id,
-                reason="unknown job",
+                reason=UNKNOWN_JOB,
             )
         return job
 

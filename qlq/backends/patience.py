@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import stamina
 
 from qlq.backends import watchdog
 from qlq.backends.port import Stalled, TransientError
-from qlq.errors import BackendUnavailable
+from qlq.errors import BackendError, BackendUnavailable
 
 _Result = TypeVar("_Result")
 
@@ -130,8 +131,9 @@ def ask(call: Callable[[], _Result], *, clock: Clock, what: str) -> _Result:
 
 
 def part(close: Callable[[], None], *, what: str) -> None:
-    """Close something without waiting long: what hangs is left behind."""
-    try:
+    """Close something without waiting long: what hangs or fails is left behind.
+
+    What was to be done with it is done: an error here must not lead to another backend.
+    """
+    with suppress(TransientError, BackendError):
         watchdog.within(CLOSE_S_MAX, close, what=what)
-    except TransientError:
-        return

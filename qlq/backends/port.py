@@ -32,6 +32,10 @@ class AmbiguousSubmit(TransientError):
     """A submit whose answer was lost: the job may exist. The driver looks for its tag first."""
 
 
+UNKNOWN_JOB = "unknown job"
+"""`JobFailed.reason` of a job that the backend does not know: perhaps of another account."""
+
+
 class Status(StrEnum):
     """Where a job stands."""
 

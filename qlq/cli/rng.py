@@ -90,10 +90,10 @@ def get(
         _refuse_terminal()
     with console.interruptible():
         document = _drawn(order, count, full_entropy=full_entropy)
+    _warn_degraded(document)
     if json:
         console.document(SCHEMA_GET, document)
         return
-    _warn_degraded(document)
     console.tell(f"{document['tier_label']}, claim {document['claim_bits']:g} bits")
     for reason in document["claim_reasons"]:
         console.tell(reason)
@@ -172,7 +172,7 @@ def serve(
     )
     pool, _ = entropy.open_pool(order, console.tell)
     pool.draw(0)  # a source that gives nothing shows before anybody asks
-    server = generators_http.Server(pool, port=port, tell=_say)
+    server = generators_http.Server(pool, port=port, tell=say)
     try:
         sys.stdout.write(server.url + "\n")
         sys.stdout.flush()
@@ -286,10 +286,10 @@ def _save(order: EntropyOrder, output: Path, count: int, *, as_json: bool) -> No
 def _warn_degraded(document: dict[str, Any]) -> None:
     """Say on stderr, also under --quiet, that the bytes are not what was asked for first."""
     if document["degraded"]:
-        _say(f"warning: degraded: {document['claim_reasons'][0]}")
+        say(f"warning: degraded: {document['claim_reasons'][0]}")
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     """A line on stderr, also under --quiet."""
     sys.stderr.write(text + "\n")
 

@@ -212,11 +212,17 @@ def pulse(
     with console.interruptible():
         made = pulsing.pulse(order, found, period_s=period, tell=console.tell)
     fields = {"file": str(made.path), **_pulse_fields(made.pulse)}
+    if made.next_degraded:
+        rng.say(f"warning: degraded: the next pulse's value: {made.reasons[0]}")
     if json:
-        console.document(SCHEMA_PULSE, {**fields, "next_claim_reasons": list(made.reasons)})
+        later = {
+            "next_claim_reasons": list(made.reasons),
+            "next_degraded": made.next_degraded,
+        }
+        console.document(SCHEMA_PULSE, {**fields, **later})
         return
     if made.pulse.body.degraded:
-        console.tell("warning: degraded: the operating system stood in for the backend")
+        console.tell("this pulse's value was drawn when the operating system stood in")
     out = console.out()
     for name in ("index", "time_s", "value", "precommitment", "tier_label", "claim_bits", "origin"):
         out.print(f"{name}: {fields[name]}", markup=False)

@@ -20,7 +20,7 @@ from typing import Any
 
 from qlq.backends import driver, patience
 from qlq.backends.patience import Clock
-from qlq.backends.port import FREE, Backend, Cost, Handle, Status, TransientError
+from qlq.backends.port import FREE, UNKNOWN_JOB, Backend, Cost, Handle, Status, TransientError
 from qlq.circuit import Plan
 from qlq.errors import (
     BackendError,
@@ -296,6 +296,8 @@ class PaidRun:
         except JobPending:
             raise
         except JobFailed as error:
+            if error.reason == UNKNOWN_JOB:
+                raise
             self._opened().change(
                 index, status=Status.CANCELLED if error.reason == "cancelled" else Status.FAILED
             )
@@ -330,6 +332,9 @@ class PaidRun:
                 job.end(State.FAILED, detail=str(error))
             raise
         except JobFailed as error:
+            if error.reason == UNKNOWN_JOB:  # perhaps asked of another account: the shots are paid
+                pending = JobPending(str(error), job_id=error.job_id, reason=error.reason)
+                raise _resumable(pending, job_id) from error
             state = State.CANCELLED if error.reason == "cancelled" else State.FAILED
             job.end(state, detail=str(error))
             raise

@@ -82,11 +82,13 @@ class Made:
         pulse: The pulse.
         path: The file that holds the whole chain.
         reasons: Why the next local value, drawn now, claims what it claims, in words.
+        next_degraded: Whether the operating system stood in for the backend of that value.
     """
 
     pulse: Pulse
     path: Path
     reasons: tuple[str, ...]
+    next_degraded: bool
 
 
 def pulse_file(settings: Settings) -> Path:
@@ -205,7 +207,8 @@ class _Home:
             if self._sealed.exists():
                 raise KeyStoreDamaged(
                     f"{self._file} is gone, and its next value is still sealed: restore the file, "
-                    f"or move {self._sealed} away and begin another chain"
+                    "or begin another chain in another home: a second one of this home's key "
+                    "would be a fork"
                 )
             pulses.create(self._file, self._key.verifying_key)
         kept = self._unsealed()
@@ -223,7 +226,7 @@ class _Home:
         )
         self._seal(made, following)
         pulses.append(self._file, made, after=stored)
-        return Made(made, self._file, reasons)
+        return Made(made, self._file, reasons, following.degraded)
 
     def _recovered(self, kept: _Kept | None) -> tuple[PulseFile, Chain]:
         """The file and its chain, with the pulse that was sealed and not appended, if any."""

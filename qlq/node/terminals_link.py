@@ -20,13 +20,20 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from qlq.backends import driver, patience, registry
-from qlq.backends.port import Backend, DeviceInfo
+from qlq.backends import chain, driver, patience
+from qlq.backends.port import Backend, Cost, DeviceInfo
 from qlq.circuit import Plan
-from qlq.errors import ConfigError, InvariantBroken, PeerAborted, QLQError, RemoteMisuse
+from qlq.errors import (
+    BudgetRefused,
+    ConfigError,
+    InvariantBroken,
+    PeerAborted,
+    QLQError,
+    RemoteMisuse,
+)
 from qlq.network import transport
 from qlq.network.transport import Address, Connection
-from qlq.node import sessions
+from qlq.node import consent, jobs_running, orders, sessions
 from qlq.node import terminals_messages as wire
 from qlq.node.consent import Consent
 from qlq.node.terminals_messages import Ended, Inputs, Join, Outcomes, Refused, Welcome
@@ -73,6 +80,7 @@ class _Session:
     backend: Backend
     attack: eve.InterceptResend | None
     tell: Tell
+    clock: patience.Clock
     seats: dict[Party, Connection] = field(default_factory=dict)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -92,12 +100,10 @@ def serve(order: LinkOrder, tell: Tell) -> dict[str, Any]:
     """
     attack = _attack(order.eve)
     tell(f"opening {order.backend}")
-    backend = registry.open_backend(order.backend)
-    try:
-        info = backend.describe()
-        return asyncio.run(_serve(_Session(order, backend, attack, tell), info))
-    finally:
-        backend.close()
+    clock = patience.Clock(order.timeout_s)
+    with chain.opened(order.backend, clock=clock) as backend:
+        info = orders.describe(backend, clock)
+        return asyncio.run(_serve(_Session(order, backend, attack, tell, clock), info))
 
 
 def _attack(text: str | None) -> eve.InterceptResend | None:
@@ -121,7 +127,7 @@ async def _serve(session: _Session, info: DeviceInfo) -> dict[str, Any]:
     session.tell(f"listening on {listener.address}")
     abort = None
     try:
-        async with asyncio.timeout(order.timeout_s):
+        async with asyncio.timeout(session.clock.remaining_s()):
             await session.arrived.wait()
             await _conduct(session)
     except TimeoutError:
@@ -279,12 +285,32 @@ def _arrangement(parameters: Parameters) -> link.Arrangement:
     return bb84.arrangement() if parameters.protocol is Protocol.BB84 else e91.arrangement()
 
 
+def _agree(session: _Session, parameters: Parameters, cost: Cost, *, earlier: Cost | None) -> Cost:
+    """What all jobs so far cost together; raises BudgetRefused unless the operator allows it.
+
+    The first job answers for the whole session, Eve's second one included. A session that can
+    give no key is not paid for, whoever chose its pulses.
+    """
+    order, name = session.order, session.backend.name
+    if not (consent.is_free(cost) or parameters.secret_bits or session.attack):
+        raise BudgetRefused(
+            f"{parameters.pulses} pulses cannot give a key, and {name} costs something: nothing "
+            "was sent"
+        )
+    if earlier is None:
+        whole = jobs_running.whole_cost(cost, eve_text=order.eve)
+        order.consent.allow(whole, what=f"the session on {name}")
+        return cost
+    together = consent.add(earlier, cost)
+    order.consent.allow(together, what=f"the session on {name}")
+    return together
+
+
 def _run_jobs(
     session: _Session, parameters: Parameters, use: LinkUse, seeds: sessions.Seeds
 ) -> link.Delivery:
     """The outcomes of both parties; runs in a thread of its own."""
-    order, backend = session.order, session.backend
-    clock = patience.Clock(order.timeout_s)
+    backend, clock, agreed = session.backend, session.clock, None
     jobs = sessions.sending(parameters, use, seeds=seeds, attack=session.attack)
     try:
         plan = next(jobs)
@@ -295,7 +321,7 @@ def _run_jobs(
                 clock=clock,
                 what=f"estimate of {backend.name}",
             )
-            order.consent.allow(cost, what=f"a job on {backend.name}")
+            agreed = _agree(session, parameters, cost, earlier=agreed)
             timeout_s = max(0.001, clock.remaining_s())
             plan = jobs.send(driver.run(backend, tagged, timeout_s=timeout_s))
     except StopIteration as stop:

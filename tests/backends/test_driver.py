@@ -12,7 +12,7 @@ import pytest
 import stamina
 
 from qlq import circuit
-from qlq.backends import driver, registry
+from qlq.backends import driver, patience, registry
 from qlq.backends.port import (
     FREE,
     AmbiguousSubmit,
@@ -24,7 +24,7 @@ from qlq.backends.port import (
     TransientError,
 )
 from qlq.circuit import Plan
-from qlq.errors import BackendUnavailable, ConfigError, JobFailed, JobPending
+from qlq.errors import BackendUnavailable, CircuitRejected, ConfigError, JobFailed, JobPending
 from qlq.provenance import Claim, Kind, Provenance, Tier
 from qlq.shots import Shots
 
@@ -264,6 +264,22 @@ def test_what_cannot_be_looked_up_is_not_submitted_again(
         driver.run(backend, PLAN, timeout_s=5)
     assert caught.value.job_id == ""
     assert backend.calls.count("submit") == 1
+
+
+@pytest.mark.usefixtures("quick_looks")
+def test_a_refusal_after_a_lost_answer_does_not_mean_that_there_is_no_job() -> None:
+    """The calibration may have changed since the first submit, which may have been accepted."""
+    submits = [AmbiguousSubmit("connection lost"), CircuitRejected("qubit 4 is faulty")]
+    backend = Scripted(submits=submits, finds=[[]])
+    with pytest.raises(JobPending, match=r"a job may exist.*qubit 4 is faulty"):
+        driver.run(backend, PLAN, timeout_s=5)
+
+
+def test_an_error_while_a_backend_is_closed_is_left_behind() -> None:
+    def close() -> None:
+        raise BackendUnavailable("the session cannot be closed")
+
+    patience.part(close, what="closing")
 
 
 def test_a_plan_without_a_tag_is_never_submitted_twice_after_a_lost_answer() -> None:

@@ -100,6 +100,7 @@ def test_without_a_quantum_backend_it_exits_with_4_unless_the_fallback_is_allowe
         assert "--allow-fallback" in done.stderr
     done = here("-q", "rng", "get", "--backend", "classical", "--allow-fallback", "--json")
     assert done.returncode == 0
+    assert done.stderr.startswith("warning: degraded: ")
     found = document(done.stdout, "qlq.rng.get")
     assert (found["degraded"], found["tier"], found["certificate_id"]) == (True, "T0", None)
     refused = here("rng", "get", "--strict", "--allow-fallback", "--json")

@@ -211,6 +211,8 @@ def test_no_source_makes_no_pulse_and_a_fallback_is_marked(here: Run, document: 
     document(done.stdout, "qlq.error")
     made = here("rng", "pulse", "--backend", "classical", "--allow-fallback", "--json")
     assert made.returncode == 0, made.stderr
+    assert "warning: degraded: the next pulse's value: " in made.stderr
     found = document(made.stdout, "qlq.rng.pulse")
+    assert found["next_degraded"]
     assert (found["degraded"], found["tier"], found["claim_bits"]) == (True, "T0", 0)
     assert json.loads(made.stdout)["origin"] == "operating system"

@@ -31,6 +31,7 @@ from pathlib import Path
 import numpy as np
 
 from qlq.backends.port import (
+    UNKNOWN_JOB,
     Address,
     AmbiguousSubmit,
     Backend,
@@ -166,7 +167,7 @@ class Rented:
         for _, job in self._jobs():
             if job["id"] == handle.job_id:
                 return job
-        raise JobFailed("unknown job", job_id=handle.job_id, reason="unknown job")
+        raise JobFailed("unknown job", job_id=handle.job_id, reason=UNKNOWN_JOB)
 
     def _arrive(self, kind: str) -> str:
         """Write the request down; its word, or what the word makes of it."""
@@ -179,6 +180,8 @@ class Rented:
                 raise TransientError("503 Service Unavailable")
             case "unavailable":
                 raise BackendUnavailable("the credentials were withdrawn")
+            case "unknown":  # as an account that is not the job's would hear
+                raise JobFailed("unknown job", job_id="", reason=UNKNOWN_JOB)
             case "silent":
                 time.sleep(SILENCE_S)
         return word

@@ -148,6 +148,7 @@ def test_faults_that_pass_leave_one_paid_job_for_each_plan(
 LASTING = {
     "503 on every status": ({"status": ["transient", "..."]}, 1),
     "503 on every fetch": ({"fetch": ["transient", "..."]}, 1),
+    "the job is unknown for a while": ({"status": ["queued", "unknown", "..."]}, 1),
     "credentials withdrawn while it runs": ({"status": ["queued", "unavailable", "..."]}, 1),
     "answer lost, and no look is answered": (
         {"submit": ["drop-after"], "find": ["transient", "..."]},

@@ -163,7 +163,10 @@ def test_the_operating_system_stands_in_only_when_allowed_and_is_marked(
 ) -> None:
     order = EntropyOrder(("classical",), fallback=Fallback.ALLOWED)
     pulse(settings, order=order)
-    body = pulse(settings, order=order).pulse.body
+    made = pulse(settings, order=order)
+    assert made.next_degraded
+    assert not pulse(settings).next_degraded
+    body = made.pulse.body
     assert body.degraded
     assert (body.tier, body.claim_bits, body.origin) == (0, 0, "operating system")
 

@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +16,7 @@ import jsonschema
 import pytest
 
 from qlq.backends import registry
+from qlq.backends.patience import Clock
 from qlq.backends.port import Cost
 from qlq.errors import (
     BackendUnavailable,
@@ -25,13 +27,16 @@ from qlq.errors import (
     PeerAborted,
 )
 from qlq.kme.tag_keys import Sender
-from qlq.network import framing
+from qlq.network import framing, transport
+from qlq.node import terminals_link
 from qlq.node import terminals_messages as wire
+from qlq.node.consent import Caps, Consent
+from qlq.node.terminals_link import LinkOrder
 from qlq.node.terminals_pairing import Pairing
 from qlq.provenance import Claim, Kind, Provenance, Tier
-from qlq.qkd import messages
+from qlq.qkd import eve, messages
 from qlq.qkd.duties import Party
-from qlq.qkd.parameters import Protocol, Wanted
+from qlq.qkd.parameters import Protocol, Wanted, commit
 
 pytestmark = pytest.mark.long
 
@@ -350,6 +355,54 @@ def test_what_the_operator_does_not_pay_for_is_not_run(
     for each in ran.all:
         assert isinstance(each.error, BudgetRefused), each
     assert_no_key(stage)
+
+
+def test_eve_s_second_job_is_agreed_to_before_the_first_one() -> None:
+    """A cap that covers one of the two jobs covers no session with Eve."""
+    cost = Cost(3.0, Decimal(5), "USD", "a price list", "2026-11-01")
+    parameters = commit(Wanted(protocol=Protocol.BB84, pulses=60_000, qber_max=0.02))
+
+    def session(cap: int, attack: str | None) -> terminals_link._Session:
+        order = LinkOrder(
+            listen=transport.parse("127.0.0.1:0"),
+            backend="aer",
+            eve=attack,
+            consent=Consent(Caps(cost=Decimal(cap))),
+        )
+        parsed = None if attack is None else eve.parse(attack)
+        backend = registry.open_backend("aer")
+        return terminals_link._Session(order, backend, parsed, print, Clock(5.0))
+
+    assert terminals_link._agree(session(5, None), parameters, cost, earlier=None) == cost
+    for cap, allowed in ((5, False), (9, False), (10, True)):
+        with nullcontext() if allowed else pytest.raises(BudgetRefused):
+            terminals_link._agree(session(cap, EVE), parameters, cost, earlier=None)
+    with pytest.raises(BudgetRefused):
+        terminals_link._agree(session(9, EVE), parameters, cost, earlier=cost)
+
+
+def test_a_session_without_a_key_is_not_paid_for() -> None:
+    cost = Cost(3.0, Decimal(5), "USD", "a price list", "2026-11-01")
+    parameters = commit(Wanted(protocol=Protocol.BB84, pulses=1_000, qber_max=0.02))
+    order = LinkOrder(
+        listen=transport.parse("127.0.0.1:0"),
+        backend="aer",
+        consent=Consent(Caps(cost=Decimal(100))),
+    )
+    session = terminals_link._Session(order, registry.open_backend("aer"), None, print, Clock(5.0))
+    with pytest.raises(BudgetRefused, match="1000 pulses cannot give a key"):
+        terminals_link._agree(session, parameters, cost, earlier=None)
+
+
+def test_a_silent_vendor_holds_the_link_no_longer_than_its_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    backend_that(monkeypatch, describe=lambda: time.sleep(30.0))
+    order = LinkOrder(listen=transport.parse("127.0.0.1:0"), backend="aer", timeout_s=1.0)
+    started = time.monotonic()
+    with pytest.raises(BackendUnavailable, match="no answer"):
+        terminals_link.serve(order, print)
+    assert time.monotonic() - started < 3.0
 
 
 @pytest.mark.parametrize("wire_name", ["alice-link", "bob-link"])
