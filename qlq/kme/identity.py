@@ -14,8 +14,9 @@ from pathlib import Path
 
 from qlq.crypto import aead, kdf, signing
 from qlq.crypto.signing import Algorithm, SigningKey, VerifyingKey
+from qlq.disk import private_files
 from qlq.errors import BadTag, ConfigError, KeyStoreDamaged, KeyStoreError, RemoteMisuse
-from qlq.kme import private_files, store
+from qlq.kme import store
 
 IDENTITY_FILE = "identity.sealed"
 FILE_BYTES_MAX = 1 << 16

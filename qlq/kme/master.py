@@ -7,8 +7,8 @@ import secrets
 from pathlib import Path
 
 from qlq.crypto import kdf
+from qlq.disk import private_files
 from qlq.errors import ConfigError
-from qlq.kme import private_files
 from qlq.kme.database import FILE as STORE_FILE
 from qlq.kme.database import MASTER_BYTES
 

@@ -24,8 +24,8 @@ from qlq.backends.port import Backend, Cost
 from qlq.backends.registry import Classical
 from qlq.config import Settings
 from qlq.crypto.signing import SigningKey
+from qlq.disk import private_files
 from qlq.errors import BackendUnavailable, ConfigError, JobFailed
-from qlq.kme import private_files
 from qlq.kme.identity import Identities
 from qlq.node import consent, orders, sessions
 from qlq.node.consent import Consent

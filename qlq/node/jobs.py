@@ -33,9 +33,9 @@ from qlq import circuit
 from qlq.backends.port import Cost, Status
 from qlq.circuit import Plan
 from qlq.crypto import aead, kdf
+from qlq.disk import private_files
+from qlq.disk.turn import Turn
 from qlq.errors import BadTag, ConfigError, KeyStoreDamaged, KeyStoreError, QLQError
-from qlq.kme import private_files
-from qlq.kme.turn import Turn
 from qlq.node.consent import Caps
 from qlq.node.sessions import Seeds
 from qlq.provenance import Attempt

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qlq.crypto.signing import SEED_BYTES, Algorithm, SigningKey
+from qlq.disk.turn import Turn
 from qlq.errors import InvariantBroken, KeyStoreDamaged
 from qlq.keys import SecretKey
 from qlq.kme import tag_keys
@@ -15,7 +16,6 @@ from qlq.kme.identity import Identities
 from qlq.kme.pool import AuthenticationPool
 from qlq.kme.store import KeyStore
 from qlq.kme.tag_keys import MemoryTagKeys, Sender, TagKeys
-from qlq.kme.turn import Turn
 from qlq.qkd.authentication import TAG_KEY_BITS
 from qlq.qkd.duties import Party, TagKey, TakeTagKey
 

@@ -22,6 +22,8 @@ from qlq.archive.pulses import PulseFile
 from qlq.config import Settings
 from qlq.crypto import aead, kdf
 from qlq.crypto.signing import SigningKey
+from qlq.disk import private_files
+from qlq.disk.turn import Turn
 from qlq.errors import (
     BadTag,
     ConfigError,
@@ -30,8 +32,6 @@ from qlq.errors import (
     PulseFault,
     RemoteMisuse,
 )
-from qlq.kme import private_files
-from qlq.kme.turn import Turn
 from qlq.node import certifying, entropy, orders
 from qlq.node.entropy import EntropyOrder
 from qlq.provenance import EntropyTier

@@ -20,12 +20,12 @@ from pathlib import Path
 
 from qlq import codec
 from qlq.crypto import digest
+from qlq.disk import private_files
+from qlq.disk.turn import Turn
 from qlq.errors import ConfigError, KeysExhausted
-from qlq.kme import private_files
 from qlq.kme.pool import AuthenticationPool
 from qlq.kme.store import KeyStore
 from qlq.kme.tag_keys import Sender
-from qlq.kme.turn import Turn
 from qlq.node.parties import TAG_KEY_BYTES, Pair, party_folder
 from qlq.qkd.authentication import TAG_KEY_BITS
 from qlq.qkd.duties import Party

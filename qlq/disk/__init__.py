@@ -1,0 +1,1 @@
+"""Files of this machine: private ones, and one process at a time."""
