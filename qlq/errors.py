@@ -278,6 +278,7 @@ class InvalidPulse(QLQError):
         self.reason = reason
         self.index = index
 
+
 class TransactionFault(IntEnum):
     """Why a transaction is refused, or has no effect; receipts hold the number.
 
@@ -330,6 +331,8 @@ class TransactionFault(IntEnum):
     MEMPOOL_FULL = 23
     PEER_QUOTA = 24
     """Too many, or too many bytes, from one peer."""
+    GAS_TOO_HIGH = 25
+    """More gas than one transaction may ask for."""
     SEAL_MISMATCH = 32
     """The envelope differs from what the sender signed."""
     SEAL_KEY_UNKNOWN = 33
@@ -436,8 +439,6 @@ class BlockFault(StrEnum):
     RECEIPT_ROOT = "receipt-root"
     STATE_ROOT = "state-root"
     LOG_ROOT = "log-root"
-    CONSERVATION = "conservation"
-    """An asset was made or lost outside issue and burn."""
 
 
 class InvalidBlock(QLQError):
