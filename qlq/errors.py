@@ -27,6 +27,7 @@ QLQError
   InvalidPulse           a beacon pulse or chain that does not verify (reason, index)
   InvalidTransaction     a transaction that is refused or has no effect (reason)
   InvalidBlock           a block that does not follow from the state before it (reason, height)
+  InvalidProof           a proof that does not show what it is said to show (reason)
   PeerError              LocalMisuse (ours to fix) | RemoteMisuse (drop the peer)
     OutOfTurn              a RemoteMisuse: the message does not belong to this phase
 InvariantBroken          not a QLQError: our bug; nobody catches it
@@ -454,6 +455,36 @@ class InvalidBlock(QLQError):
         super().__init__(f"block {height}: {reason.value}: {detail}")
         self.reason = reason
         self.height = height
+
+
+class ProofFault(StrEnum):
+    """What is wrong with a proof about a tree; the value is the word that documents show."""
+
+    MALFORMED = "malformed"
+    """Not a proof in canonical form."""
+    RANGE = "range"
+    """It is about an index or a size that no tree has."""
+    LENGTH = "length"
+    """Another number of hashes than this place has."""
+    ROOT = "root"
+    """It leads to another root."""
+    KIND = "kind"
+    """It shows presence where absence was to be shown, or the other way round."""
+    OFF_PATH = "off-path"
+    """The leaf that it shows does not lie on the key's path."""
+
+
+class InvalidProof(QLQError):
+    """A proof does not show what it is said to show.
+
+    Attributes:
+        reason: What is wrong.
+    """
+
+    def __init__(self, reason: ProofFault, detail: str) -> None:
+        """Keep the reason; the detail says what was found."""
+        super().__init__(f"{reason.value}: {detail}")
+        self.reason = reason
 
 
 class PeerError(QLQError):
