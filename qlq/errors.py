@@ -334,6 +334,8 @@ class TransactionFault(IntEnum):
     """Too many, or too many bytes, from one peer."""
     GAS_TOO_HIGH = 25
     """More gas than one transaction may ask for."""
+    BLOCK_FULL = 26
+    """No room in this block."""
     SEAL_MISMATCH = 32
     """The envelope differs from what the sender signed."""
     SEAL_KEY_UNKNOWN = 33
@@ -435,7 +437,6 @@ class BlockFault(StrEnum):
     """It does not name the latest pulse of the state."""
     TRANSACTION = "transaction"
     """It holds one that may not be in a block."""
-    TOO_LARGE = "too-large"
     TX_ROOT = "tx-root"
     RECEIPT_ROOT = "receipt-root"
     STATE_ROOT = "state-root"

@@ -1,0 +1,175 @@
+"""Whether a transaction may be in the next block: every check that reads the state.
+
+Cheap ones first: an unknown sender costs one lookup and no signature check. Signatures are not
+verified here; `Need` says which ones have to be, and under which keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from qlq.crypto.signing import VerifyingKey
+from qlq.errors import InvalidTransaction, RemoteMisuse, TransactionFault
+from qlq.ledger import address, holdings, operations, records, transaction
+from qlq.ledger.genesis import Genesis, Limits, Policy
+from qlq.ledger.records import Account
+from qlq.ledger.state import View
+from qlq.ledger.transaction import Authorisation, Draft, SealKind, SignedTransaction
+from qlq.provenance import Claim
+
+GAS_UNIT = 1000
+"""The gas price is for so much gas."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A signature that has to verify.
+
+    Attributes:
+        key: The key's bytes, the algorithm's first.
+        message: What was signed.
+        authorisation: The signature.
+    """
+
+    key: bytes
+    message: bytes
+    authorisation: Authorisation
+
+
+Verify = Callable[[Need], None]
+"""Returns if the signature fits; raises InvalidTransaction."""
+
+
+def verify(need: Need) -> None:
+    """Return if a signature fits its key.
+
+    Raises:
+        InvalidTransaction: No key, another algorithm, or a signature that does not fit.
+    """
+    try:
+        key = VerifyingKey.from_bytes(need.key)
+    except RemoteMisuse as error:
+        raise InvalidTransaction(TransactionFault.KEY_MISMATCH, str(error)) from error
+    transaction.verify(need.authorisation, need.message, key)
+
+
+def check(
+    view: View, signed: SignedTransaction, *, height: int, chain: bytes, rules: Genesis
+) -> tuple[Need, ...]:
+    """The signatures that have to verify, if everything else allows the transaction.
+
+    Args:
+        view: The state that it would be carried out on.
+        signed: Statically checked.
+        height: Of the block that it would be in.
+        chain: This chain's id.
+        rules: This chain's genesis.
+
+    Raises:
+        InvalidTransaction: It may not be in that block.
+    """
+    draft = signed.draft
+    check_expiry(draft.chain, draft.valid_until, height=height, chain=chain, limits=rules.limits)
+    sender = find_sender(view, draft.sender)
+    check_nonce(sender, draft.nonce)
+    check_funds(sender, draft, rules.policy, rules.limits)
+    _check_seals(view, draft)
+    message = draft.to_bytes()
+    return tuple(
+        Need(_key_of(view, authorisation), message, authorisation)
+        for authorisation in signed.authorisations
+    )
+
+
+def check_expiry(
+    named: bytes, valid_until: int, *, height: int, chain: bytes, limits: Limits
+) -> None:
+    """Return if a transaction is for this chain, and valid at this height, but not for too long.
+
+    Raises:
+        InvalidTransaction: It is not.
+    """
+    if named != chain:
+        detail = f"made for chain {named.hex()[:16]}, this is {chain.hex()[:16]}"
+        raise InvalidTransaction(TransactionFault.CHAIN, detail)
+    if valid_until < height:
+        detail = f"valid until height {valid_until}, and this is {height}: sign another one"
+        raise InvalidTransaction(TransactionFault.EXPIRED, detail)
+    if valid_until > height + limits.expiry_max:
+        detail = f"valid until height {valid_until}; at most {limits.expiry_max} from {height}"
+        raise InvalidTransaction(TransactionFault.EXPIRY_TOO_FAR, detail)
+
+
+def find_sender(view: View, sender: bytes) -> Account:
+    """The account of a sender; raises InvalidTransaction if the chain has none."""
+    account = holdings.find_account(view, sender)
+    if account is None:
+        detail = f"{address.to_text(sender)}: enrol it, or give it something, first"
+        raise InvalidTransaction(TransactionFault.UNKNOWN_SENDER, detail)
+    return account
+
+
+def check_nonce(sender: Account, nonce: int) -> None:
+    """Return if the nonce is the sender's next; raises InvalidTransaction."""
+    if nonce < sender.nonce:
+        detail = f"nonce {nonce} is used, the next one is {sender.nonce}"
+        raise InvalidTransaction(TransactionFault.NONCE_USED, detail)
+    if nonce > sender.nonce:
+        detail = f"nonce {nonce}, and {sender.nonce} is missing"
+        raise InvalidTransaction(TransactionFault.NONCE_GAP, detail)
+
+
+def check_funds(sender: Account, draft: Draft, policy: Policy, limits: Limits) -> None:
+    """Return if the sender offers enough and can pay it; raises InvalidTransaction."""
+    gas = gas_limit(draft)
+    if gas > limits.transaction_gas_max:
+        detail = f"{gas} gas; one transaction has at most {limits.transaction_gas_max}"
+        raise InvalidTransaction(TransactionFault.GAS_TOO_HIGH, detail)
+    if draft.fee < policy.fee_min:
+        detail = f"{draft.fee} offered, {policy.fee_min} is the least"
+        raise InvalidTransaction(TransactionFault.FEE_TOO_LOW, detail)
+    cost = draft.fee + gas_cost(gas, policy)
+    if cost > sender.native:
+        detail = f"fee and gas cost {cost}, the sender has {sender.native}"
+        raise InvalidTransaction(TransactionFault.FEE_UNAFFORDABLE, detail)
+
+
+def gas_limit(draft: Draft) -> int:
+    """The most gas that all operations of a draft may use together."""
+    metered = (operations.Deploy, operations.Call, operations.Upgrade)
+    return sum(part.gas for part in draft.operations if isinstance(part, metered))
+
+
+def gas_cost(gas: int, policy: Policy) -> int:
+    """Native units for so much gas, rounded up."""
+    return -(-gas * policy.gas_price // GAS_UNIT)
+
+
+def _check_seals(view: View, draft: Draft) -> None:
+    """Return if no seal's key was used before, and none protects more than it may."""
+    for seal in draft.seals:
+        if seal.kind == SealKind.QKD and seal.claim < Claim.TWO_NODE:
+            detail = "a key below claim two-node never protects anything alone"
+            raise InvalidTransaction(TransactionFault.SEAL_POLICY, detail)
+        if seal.key_id and view.get(records.seal_key(seal.reader, seal.key_id)) is not None:
+            detail = f"key {seal.key_id.hex()} has sealed a transaction before"
+            raise InvalidTransaction(TransactionFault.SEAL_KEY_REUSED, detail)
+
+
+def _key_of(view: View, authorisation: Authorisation) -> bytes:
+    """The key that a signature must be of: the chain's, or at first the one that is shown."""
+    signer, shown = authorisation.signer, authorisation.key
+    account = find_sender(view, signer)
+    if account.key:
+        if shown:
+            detail = "the chain knows the account's key: show none"
+            raise InvalidTransaction(TransactionFault.KEY_MISMATCH, detail)
+        return account.key
+    if not shown:
+        detail = f"{address.to_text(signer)} has not shown its key to this chain yet"
+        raise InvalidTransaction(TransactionFault.KEY_MISSING, detail)
+    if address.of_bytes(shown) != signer:
+        detail = f"the key shown is not that of {address.to_text(signer)}"
+        raise InvalidTransaction(TransactionFault.KEY_MISMATCH, detail)
+    return shown

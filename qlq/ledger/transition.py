@@ -1,0 +1,432 @@
+"""Blocks as pure steps: the state before and a block give the state after and the receipts.
+
+    propose       transactions -> a block that names its outcome, and the outcome
+    apply_block   a block -> the outcome, if it is the one that the block names
+
+Nothing is changed in place: the outcome holds the changes and the tree after them, and whoever
+holds the state accepts them once the block is final, or drops them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from qlq import codec
+from qlq.consensus import proposer
+from qlq.crypto import digest
+from qlq.errors import (
+    BlockFault,
+    InvalidBlock,
+    InvalidTransaction,
+    InvariantBroken,
+    TransactionFault,
+)
+from qlq.ledger import admission, block, execution, holdings, records, transaction
+from qlq.ledger.admission import Verify
+from qlq.ledger.block import NO_BEACON, Block, Header
+from qlq.ledger.execution import Contracts, Setting, Work
+from qlq.ledger.genesis import Genesis, Policy
+from qlq.ledger.merkle import Frontier
+from qlq.ledger.operations import NATIVE
+from qlq.ledger.receipt import NO_FAULT, NO_WRITES, Receipt, Status
+from qlq.ledger.records import Account, Asset, Escrow, ValidatorRecord
+from qlq.ledger.state import Changes, Overlay, State, View
+from qlq.ledger.state_tree import Tree
+from qlq.ledger.transaction import SignedTransaction
+from qlq.qrng import beacon
+
+_WRITES_NAME = b"qlq/writes/1"
+_ASSET_HEAD = 1 + 32
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """The last final block, as the next one has to know it.
+
+    Attributes:
+        height: 0 before the first block.
+        hash: Its hash; the chain id before the first block.
+        time_ms: Its time.
+        log: The tree over the hashes of all blocks up to it.
+    """
+
+    height: int
+    hash: bytes
+    time_ms: int
+    log: Frontier
+
+    def after(self, header: Header) -> Tip:
+        """The tip once a block is final."""
+        return Tip(header.height, header.hash, header.time_ms, self.log.append_entry(header.hash))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a block does.
+
+    Attributes:
+        changes: New values by state key, None for removed entries.
+        tree: The state's tree after them.
+        receipts: One for each entry.
+        ids: The entries' transaction ids.
+    """
+
+    changes: Changes
+    tree: Tree
+    receipts: tuple[Receipt, ...]
+    ids: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A block that may be voted on.
+
+    Attributes:
+        block: The block.
+        outcome: What it does.
+        refused: Candidates that are not in it, each with its reason.
+    """
+
+    block: Block
+    outcome: Outcome
+    refused: tuple[tuple[bytes, InvalidTransaction], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """What carrying out a list of transactions gives, before the block is finished."""
+
+    entries: tuple[bytes, ...]
+    receipts: tuple[Receipt, ...]
+    changes: Changes
+    refused: tuple[tuple[bytes, InvalidTransaction], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What stays the same from block to block.
+
+    Attributes:
+        genesis: The chain's beginning.
+        chain: Its id.
+        contracts: Whatever carries out contracts.
+        verify: Whatever verifies signatures, for example from memory.
+    """
+
+    genesis: Genesis
+    chain: bytes
+    contracts: Contracts
+    verify: Verify = admission.verify
+
+
+def begin(genesis: Genesis) -> tuple[State, Tip]:
+    """The state and the tip before the first block."""
+    entries: dict[bytes, bytes] = {}
+    members = {member.address: member.key for member in genesis.validators.members}
+    accounts = {address: Account(key=key) for address, key in members.items()}
+    for administrator in genesis.administrators:
+        accounts.setdefault(administrator, Account())
+    accounts[records.DEPOSITS] = Account()
+    for allocation in genesis.allocations:
+        held = accounts.get(allocation.account, Account())
+        accounts[allocation.account] = replace(held, native=allocation.amount)
+    for address, account in accounts.items():
+        entries[records.account_key(address)] = codec.encode(account)
+    entries[records.VALIDATORS] = codec.encode(ValidatorRecord(genesis.validators))
+    entries[records.TIMES] = codec.encode((genesis.time_ms,))
+    return State(entries), Tip(0, genesis.chain, genesis.time_ms, Frontier())
+
+
+def propose(
+    state: State, tip: Tip, candidates: Iterable[bytes], *, time_ms: int, rules: Rules
+) -> Proposal:
+    """A block with these transactions on the tip, and what it does.
+
+    Candidates that may not be in it, or that find no room, are left out and named.
+
+    Args:
+        state: After the tip.
+        tip: The last final block.
+        candidates: Signed transactions in canonical bytes, in the order wanted.
+        time_ms: Now; a time that is not after the tip's is moved behind it.
+        rules: The chain's.
+    """
+    height = tip.height + 1
+    current = execution.read_validators(state).current
+    whose, mode = proposer.proposer(current, height)
+    setting = _setting(state, height, whose.address, rules)
+    carried = _carry_out(state, candidates, setting, rules)
+    beacon_round, beacon_digest = latest_pulse(state)
+    header = Header(
+        chain=rules.chain,
+        height=height,
+        parent=tip.hash,
+        time_ms=max(time_ms, tip.time_ms + 1),
+        proposer=whose.address,
+        mode=mode,
+        beacon_round=beacon_round,
+        beacon_digest=beacon_digest,
+        transaction_count=len(carried.entries),
+        tx_root=block.tx_root(carried.entries),
+        receipt_root=block.receipt_root(carried.receipts),
+        state_root=b"",
+        log_root=tip.log.root,
+        validators_hash=current.hash,
+        parameters_hash=rules.genesis.parameters_hash,
+    )
+    outcome = _finish(state, carried, header)
+    header = replace(header, state_root=outcome.tree.root)
+    return Proposal(Block(header, carried.entries), outcome, carried.refused)
+
+
+def apply_block(state: State, tip: Tip, proposed: Block, *, rules: Rules) -> Outcome:
+    """What a block does to the state, if it follows from it.
+
+    Pure: state and tip are only read.
+
+    Raises:
+        InvalidBlock: It does not follow, with the first thing that is wrong.
+        InvariantBroken: An asset was made or lost; a bug of ours.
+    """
+    header = proposed.header
+    _check_header(state, tip, proposed, rules)
+    setting = _setting(state, header.height, header.proposer, rules)
+    carried = _carry_out(state, proposed.entries, setting, rules)
+    if carried.refused:
+        raise _fault(BlockFault.TRANSACTION, header, str(carried.refused[0][1]))
+    outcome = _finish(state, carried, header)
+    if block.receipt_root(outcome.receipts) != header.receipt_root:
+        raise _fault(BlockFault.RECEIPT_ROOT, header, "its transactions have other receipts")
+    if outcome.tree.root != header.state_root:
+        raise _fault(BlockFault.STATE_ROOT, header, "its transactions lead to another state")
+    return outcome
+
+
+def admit(view: View, signed: SignedTransaction, *, height: int, rules: Rules) -> None:
+    """Return if a transaction may be in a block of this height on this state.
+
+    Raises:
+        InvalidTransaction: It may not.
+    """
+    needs = admission.check(view, signed, height=height, chain=rules.chain, rules=rules.genesis)
+    for need in needs:
+        rules.verify(need)
+
+
+def _check_header(state: State, tip: Tip, proposed: Block, rules: Rules) -> None:
+    """Return if everything in a header that does not follow from the entries is right."""
+    header = proposed.header
+    current = execution.read_validators(state).current
+    whose, mode = proposer.proposer(current, tip.height + 1)
+    expected = (
+        (BlockFault.CHAIN, header.chain, rules.chain),
+        (BlockFault.HEIGHT, header.height, tip.height + 1),
+        (BlockFault.PARENT, header.parent, tip.hash),
+        (BlockFault.PROPOSER, (header.proposer, header.mode), (whose.address, mode)),
+        (BlockFault.BEACON, (header.beacon_round, header.beacon_digest), latest_pulse(state)),
+        (BlockFault.LOG_ROOT, header.log_root, tip.log.root),
+        (BlockFault.VALIDATORS, header.validators_hash, current.hash),
+        (BlockFault.PARAMETERS, header.parameters_hash, rules.genesis.parameters_hash),
+        (BlockFault.TX_ROOT, header.tx_root, block.tx_root(proposed.entries)),
+        (BlockFault.TX_ROOT, header.transaction_count, len(proposed.entries)),
+    )
+    for reason, found, wanted in expected:
+        if found != wanted:
+            raise _fault(reason, header, f"{_shown(found)}, not {_shown(wanted)}")
+    if header.time_ms <= tip.time_ms:
+        raise _fault(BlockFault.TIME, header, f"{header.time_ms} ms, its parent {tip.time_ms} ms")
+
+
+def _setting(view: View, height: int, whose: bytes, rules: Rules) -> Setting:
+    return Setting(rules.chain, height, median_time_s(view), whose, rules.genesis)
+
+
+def _carry_out(view: View, entries: Iterable[bytes], setting: Setting, rules: Rules) -> _Carried:
+    """Carry out entries one after the other; those that may not be there change nothing."""
+    overlay, limits = Overlay(view), rules.genesis.limits
+    kept, receipts, refused = [], [], []
+    gas_left, bytes_left = limits.block_gas_max, limits.block_bytes_max
+    for entry in entries:
+        try:
+            signed = transaction.decode(entry)
+            gas = admission.gas_limit(signed.draft)
+            _need_room(
+                len(kept) < limits.transactions_max, gas <= gas_left, len(entry) <= bytes_left
+            )
+            admit(overlay, signed, height=setting.height, rules=rules)
+        except InvalidTransaction as error:
+            refused.append((entry, error))
+            continue
+        gas_left, bytes_left = gas_left - gas, bytes_left - len(entry)
+        kept.append(entry)
+        receipts.append(_carry_out_one(overlay, signed, setting, rules))
+    return _Carried(tuple(kept), tuple(receipts), overlay.changes, tuple(refused))
+
+
+def _need_room(*conditions: bool) -> None:
+    if not all(conditions):
+        raise InvalidTransaction(TransactionFault.BLOCK_FULL, "wait for the next block")
+
+
+def _carry_out_one(
+    below: Overlay, signed: SignedTransaction, setting: Setting, rules: Rules
+) -> Receipt:
+    """Charge the fee, use the nonce, and do all operations or none."""
+    draft, policy = signed.draft, setting.rules.policy
+    offered = draft.fee + admission.gas_cost(admission.gas_limit(draft), policy)
+    _enter(below, signed, offered, setting)
+    work = Work(setting, signed, draft.id, Overlay(below))
+    index, fault = 0, NO_FAULT
+    try:
+        for index, part in enumerate(draft.operations):
+            execution.carry_out(work, part, index, rules.contracts)
+        _settle_entries(work, policy)
+    except InvalidTransaction as error:
+        fault = int(error.reason)
+    changes = {} if fault else work.overlay.differences()
+    below.absorb(changes)
+    paid = draft.fee + admission.gas_cost(work.gas, policy)
+    _pay(below, draft.sender, refund=offered - paid, fee=paid, proposer=setting.proposer)
+    return Receipt(
+        transaction=work.id,
+        status=Status.FAILED if fault else Status.DONE,
+        fault=fault,
+        operation=index if fault else 0,
+        code=work.code,
+        gas=work.gas,
+        fee=paid,
+        result=b"" if fault else work.result,
+        events=() if fault else tuple(work.events),
+        writes=NO_WRITES if fault else writes_digest(changes),
+    )
+
+
+def _enter(below: Overlay, signed: SignedTransaction, offered: int, setting: Setting) -> None:
+    """What being in a block does, whatever comes of it: nonce, keys, fee, spent seal keys."""
+    draft = signed.draft
+    for authorisation in signed.authorisations:
+        account = holdings.find_account(below, authorisation.signer) or Account()
+        if authorisation.key:
+            account = replace(account, key=authorisation.key)
+        if authorisation.signer == draft.sender:
+            account = replace(account, nonce=account.nonce + 1, native=account.native - offered)
+        holdings.put_account(below, authorisation.signer, account)
+    height = records.write_integer(setting.height)
+    for seal in draft.seals:
+        if seal.key_id:
+            below.put(records.seal_key(seal.reader, seal.key_id), height)
+
+
+def _settle_entries(work: Work, policy: Policy) -> None:
+    """Hold the deposit for new entries and give back that of removed ones, or count the quota.
+
+    Raises:
+        InvalidTransaction: The sender cannot pay the deposit, or has used its quota.
+    """
+    made = 0
+    for key, value in work.overlay.differences().items():
+        if key[:1] in records.COUNTED and (value is None or work.overlay.is_new(key)):
+            made += -1 if value is None else 1
+    if not made:
+        return
+    account = holdings.find_account(work.overlay, work.sender) or Account()
+    entries, cost = max(0, account.entries + made), made * policy.deposit
+    if policy.entries_max and entries > policy.entries_max:
+        detail = f"the account would have made {entries} entries, its quota is {policy.entries_max}"
+        raise InvalidTransaction(TransactionFault.STATE_QUOTA, detail)
+    if cost > account.native:
+        detail = f"{made} entries take a deposit of {cost}, the sender has {account.native}"
+        raise InvalidTransaction(TransactionFault.DEPOSIT_UNAFFORDABLE, detail)
+    changed = replace(account, entries=entries, native=account.native - cost)
+    holdings.put_account(work.overlay, work.sender, changed)
+    held = holdings.find_account(work.overlay, records.DEPOSITS) or Account()
+    kept = replace(held, native=held.native + cost)
+    holdings.put_account(work.overlay, records.DEPOSITS, kept)
+
+
+def _pay(below: Overlay, sender: bytes, *, refund: int, fee: int, proposer: bytes) -> None:
+    """Give the proposer the fee, and the sender what its gas did not cost."""
+    for address, amount in ((sender, refund), (proposer, fee)):
+        if amount:
+            account = holdings.find_account(below, address) or Account()
+            holdings.put_account(below, address, replace(account, native=account.native + amount))
+
+
+def _finish(state: State, carried: _Carried, header: Header) -> Outcome:
+    """Note the block's time, let a new set of validators take over, and check conservation."""
+    overlay = Overlay(state)
+    overlay.absorb(carried.changes)
+    times: tuple[int, ...] = records.read(state.get(records.TIMES) or b"", tuple[int, ...])
+    recent = (*times, header.time_ms)[-records.TIMES_COUNT :]
+    overlay.put(records.TIMES, codec.encode(recent))
+    validators = execution.read_validators(overlay)
+    if validators.following is not None and validators.following_height == header.height + 1:
+        overlay.put(records.VALIDATORS, codec.encode(ValidatorRecord(validators.following)))
+    changes = overlay.differences()
+    check_conservation(state, changes, height=header.height)
+    ids = tuple(receipt.transaction for receipt in carried.receipts)
+    return Outcome(changes, state.tree.update(changes), carried.receipts, ids)
+
+
+def check_conservation(view: View, changes: Changes, *, height: int) -> None:
+    """Return if holdings and escrows changed by what supplies did, in each asset.
+
+    Raises:
+        InvariantBroken: They did not.
+    """
+    difference: dict[bytes, int] = {}
+    for key, value in changes.items():
+        for sign, data in ((1, value), (-1, view.get(key))):
+            if data is not None and (found := _counted(key, data)) is not None:
+                asset, amount = found
+                difference[asset] = difference.get(asset, 0) + sign * amount
+    if wrong := {asset: amount for asset, amount in sorted(difference.items()) if amount}:
+        asset, amount = next(iter(wrong.items()))
+        raise InvariantBroken(f"block {height}: asset {asset.hex()} changed by {amount}")
+
+
+def _counted(key: bytes, data: bytes) -> tuple[bytes, int] | None:
+    """The asset and the amount of one entry: holdings count up, supplies down."""
+    match key[:1]:
+        case records.ACCOUNT:
+            return NATIVE, records.read(data, Account).native
+        case records.BALANCE:
+            return key[_ASSET_HEAD:], records.read_integer(data)
+        case records.ESCROW:
+            escrow = records.read(data, Escrow)
+            return escrow.asset, escrow.amount
+        case records.ASSET:
+            return key[1:], -records.read(data, Asset).supply
+        case _:
+            return None
+
+
+def writes_digest(changes: Changes) -> bytes:
+    """Digest of changes in ascending order of their keys, as receipts hold it."""
+    return digest.named(_WRITES_NAME, codec.encode(tuple(sorted(changes.items()))))
+
+
+def latest_pulse(view: View) -> tuple[int, bytes]:
+    """Round and digest of the latest pulse on the chain; 0 and zeros without one."""
+    latest = view.get(records.BEACON)
+    if latest is None:
+        return 0, NO_BEACON
+    pulse = beacon.decode(latest)
+    return pulse.body.index + 1, pulse.digest
+
+
+def median_time_s(view: View) -> int:
+    """Median of the times of up to eleven blocks before this one, whole seconds."""
+    times: tuple[int, ...] = records.read(view.get(records.TIMES) or b"", tuple[int, ...])
+    return sorted(times)[len(times) // 2] // 1000
+
+
+def _shown(value: object) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _fault(reason: BlockFault, header: Header, detail: str) -> InvalidBlock:
+    return InvalidBlock(reason, height=header.height, detail=detail)
