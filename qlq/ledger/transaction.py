@@ -204,11 +204,12 @@ def check(signed: SignedTransaction) -> None:
     )
     for operation in draft.operations:
         operations.check(operation)
-    _check_seals(draft.seals)
+    check_seals(draft.seals)
     _check_signers(signed)
 
 
-def _check_seals(seals: tuple[SealRecord, ...]) -> None:
+def check_seals(seals: tuple[SealRecord, ...]) -> None:
+    """Return if seals are within their ranges, in order; raises InvalidTransaction."""
     _need(len(seals) <= READERS_MAX, f"{len(seals)} readers")
     readers = [seal.reader for seal in seals]
     _need(sorted(set(readers)) == readers, "readers that are not in ascending order, or twice")
