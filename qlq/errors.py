@@ -22,6 +22,8 @@ QLQError
     MinEntropyTooLow       the data cannot be assessed, or hold less than is claimed of them
   KeyStoreError          KeyNotFound | KeyAlreadyDelivered | KeysExhausted
     KeyStoreDamaged      bytes of the store have changed; nothing in it is used any more
+  LedgerError            the ledger cannot do what was asked
+    LedgerDamaged          bytes of the ledger have changed, or do not follow from each other
   CryptoError            BadSignature | BadTag
   ArchiveInvalid         an archive that does not verify (findings)
   InvalidPulse           a beacon pulse or chain that does not verify (reason, index)
@@ -213,6 +215,14 @@ class KeysExhausted(KeyStoreError):
 
 class KeyStoreDamaged(KeyStoreError):
     """Bytes of the store are not those that were written; nothing in it is to be trusted."""
+
+
+class LedgerError(QLQError):
+    """The ledger cannot do what was asked."""
+
+
+class LedgerDamaged(LedgerError):
+    """Bytes of the ledger are not those that were written, or do not follow from each other."""
 
 
 class CryptoError(QLQError):

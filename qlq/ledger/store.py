@@ -1,0 +1,392 @@
+"""The ledger's file: blocks, state, votes and what hangs on them; the room's only I/O.
+
+One SQLite file, written by one process, a block in one synced transaction. What says something
+about anybody is sealed with the node's storage key: bodies, receipts, entries of the state, and
+data outside the chain. Headers and certificates are clear.
+
+    blocks        height, hash, header, certificate; body and receipts sealed
+    transactions  id -> height, position
+    state         keyed digest of the key -> key and value, sealed
+    votes, locks  the node's own, on disk before they are sent
+    data          what commitments of the chain commit to; can be purged
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from qlq import codec
+from qlq.consensus import certificate as certificates
+from qlq.consensus.certificate import QuorumCertificate
+from qlq.errors import BadTag, ConfigError, LedgerDamaged, LedgerError, RemoteMisuse
+from qlq.ledger import genesis as geneses
+from qlq.ledger import store_file
+from qlq.ledger.block import Block, Header
+from qlq.ledger.genesis import Genesis
+from qlq.ledger.receipt import Receipt
+from qlq.ledger.state import Changes
+from qlq.ledger.store_file import FILE, VERSION, WAL_BYTES_MAX, StorageSeal
+from qlq.ledger.transition import Outcome
+
+BUSY_TIMEOUT_S = 10.0
+
+_FOLDER_CODES = {
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+}
+_BUSY_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A final block with all that belongs to it."""
+
+    block: Block
+    certificate: QuorumCertificate
+    receipts: tuple[Receipt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a transaction is: the height of its block, and its index there."""
+
+    height: int
+    index: int
+
+
+class LedgerStore:
+    """An open ledger file; a context manager. One thread; one process that writes."""
+
+    def __init__(self, folder: Path, storage_key: bytes) -> None:
+        """Open the file of a folder.
+
+        Args:
+            folder: Where `store_file.create` made the file.
+            storage_key: 32 secret bytes.
+
+        Raises:
+            ConfigError: There is no ledger, it cannot be used, or the key is another one.
+            LedgerDamaged: The file has been changed.
+            LedgerError: Another process holds the file.
+        """
+        self._path = folder / FILE
+        self._seals = StorageSeal(storage_key)
+        if not self._path.exists():
+            raise ConfigError(f"no ledger in {folder}: qlq ledger init begins one")
+        with self._translated():
+            self._db = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+        try:
+            with self._translated():
+                store_file.configure(self._db)
+                self.genesis = self._prepared()
+        except BaseException:
+            self._db.close()
+            raise
+        self.chain = self.genesis.chain
+
+    def __enter__(self) -> Self:
+        """The store itself."""
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Give the file back; final blocks are on disk already."""
+        self._db.close()
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def append(self, block: Block, certificate: QuorumCertificate, outcome: Outcome) -> None:
+        """Keep a final block and what it did; on disk when this returns.
+
+        Raises:
+            ConfigError: No space, or the folder cannot be written; nothing has changed.
+            LedgerError: Another process holds the file.
+        """
+        header = block.header
+        height = header.height
+        receipts = codec.encode(outcome.receipts)
+        row = (
+            *(height, header.hash, header.to_bytes(), certificate.to_bytes()),
+            self._seals.seal(codec.encode(block.entries), "body", height),
+            self._seals.seal(receipts, "receipts", height),
+        )
+        places = [(id_, height, index) for index, id_ in enumerate(outcome.ids)]
+        with self._transaction() as db:
+            db.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?)", row)
+            db.executemany("INSERT INTO transactions VALUES (?, ?, ?)", places)
+            self._write_state(outcome.changes)
+            db.execute("DELETE FROM votes WHERE height < ?", (height,))
+            db.execute("DELETE FROM locks WHERE height <= ?", (height,))
+        self._bound_log()
+
+    def save_vote(self, *, height: int, epoch: int, round_: int, vote: bytes) -> None:
+        """Keep one of the node's own votes; on disk when this returns.
+
+        Raises:
+            LedgerError: Another vote of this place is kept already.
+        """
+        with self._transaction() as db:
+            place = (height, epoch, round_)
+            query = "SELECT vote FROM votes WHERE height = ? AND epoch = ? AND round = ?"
+            found = db.execute(query, place).fetchone()
+            if found is not None and found[0] != vote:
+                raise LedgerError(f"a second vote at height {height}, epoch {epoch}")
+            db.execute("INSERT OR IGNORE INTO votes VALUES (?, ?, ?, ?)", (*place, vote))
+
+    def save_lock(self, height: int, lock: bytes) -> None:
+        """Keep the prepare certificate that a commit vote rests on; on disk when this returns."""
+        with self._transaction() as db:
+            db.execute("REPLACE INTO locks VALUES (?, ?)", (height, lock))
+
+    def put_data(self, commitment: bytes, data: bytes) -> None:
+        """Keep data that a commitment of the chain commits to, sealed."""
+        with self._transaction() as db:
+            sealed = self._seals.seal(data, "data", commitment)
+            db.execute("REPLACE INTO data VALUES (?, ?)", (commitment, sealed))
+
+    def purge_data(self, commitment: bytes) -> bool:
+        """Destroy data outside the chain; True if there were any. The commitment stays."""
+        with self._transaction() as db:
+            query = "DELETE FROM data WHERE commitment = ?"
+            count = db.execute(query, (commitment,)).rowcount
+        with self._translated():
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return bool(count)
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def height(self) -> int:
+        """Height of the last final block; 0 before the first."""
+        row = self._one("SELECT max(height) FROM blocks")
+        return int(row[0] or 0) if row else 0
+
+    def header(self, height: int) -> tuple[Header, QuorumCertificate]:
+        """A final block's header and certificate, which need no storage key.
+
+        Raises:
+            ConfigError: There is no such block.
+            LedgerDamaged: Its row has been changed.
+        """
+        row = self._one("SELECT hash, header, certificate FROM blocks WHERE height = ?", height)
+        if row is None:
+            raise ConfigError(f"there is no block {height}; the last one is {self.height()}")
+        return self._header(height, *row)
+
+    def block(self, height: int) -> Stored:
+        """A final block; raises as `header` does."""
+        header, certificate = self.header(height)
+        row = self._one("SELECT body, receipts FROM blocks WHERE height = ?", height)
+        return self._stored(header, certificate, row or (None, None))
+
+    def blocks(self, first: int = 1) -> Iterator[Stored]:
+        """Final blocks in ascending order; raises LedgerDamaged at one that was changed."""
+        for height in range(first, self.height() + 1):
+            yield self.block(height)
+
+    def hashes(self) -> list[bytes]:
+        """Hashes of all final blocks in ascending order, as the file has them."""
+        with self._translated():
+            rows = self._db.execute("SELECT hash FROM blocks ORDER BY height").fetchall()
+        return [row[0] for row in rows]
+
+    def place(self, transaction: bytes) -> Place | None:
+        """Where a transaction is; None if it is in no final block."""
+        row = self._one("SELECT height, position FROM transactions WHERE id = ?", transaction)
+        return None if row is None else Place(int(row[0]), int(row[1]))
+
+    def places(self) -> dict[bytes, Place]:
+        """Where all transactions are, as the file has it."""
+        with self._translated():
+            rows = self._db.execute("SELECT id, height, position FROM transactions").fetchall()
+        return {row[0]: Place(row[1], row[2]) for row in rows}
+
+    def entries(self) -> dict[bytes, bytes]:
+        """All entries of the state; raises LedgerDamaged if one was changed.
+
+        That none is missing is for the state root to say.
+        """
+        with self._translated():
+            rows = self._db.execute("SELECT place, entry FROM state").fetchall()
+        try:
+            return dict(self._seals.unseal_entry(place, sealed) for place, sealed in rows)
+        except BadTag as error:
+            raise self._damaged("an entry of the state does not open") from error
+
+    def votes(self, height: int) -> list[bytes]:
+        """The node's own votes at a height, oldest first."""
+        query = "SELECT vote FROM votes WHERE height = ? ORDER BY epoch, round"
+        with self._translated():
+            return [row[0] for row in self._db.execute(query, (height,)).fetchall()]
+
+    def all_votes(self) -> list[tuple[int, int, int, bytes]]:
+        """All votes that are kept: height, epoch, round, bytes."""
+        query = "SELECT height, epoch, round, vote FROM votes ORDER BY height, epoch, round"
+        with self._translated():
+            return self._db.execute(query).fetchall()
+
+    def lock(self, height: int) -> bytes | None:
+        """The prepare certificate that was kept for a height."""
+        row = self._one("SELECT lock FROM locks WHERE height = ?", height)
+        return None if row is None else row[0]
+
+    def locks(self) -> list[tuple[int, bytes]]:
+        """All prepare certificates that are kept, with their heights."""
+        with self._translated():
+            return self._db.execute("SELECT height, lock FROM locks ORDER BY height").fetchall()
+
+    def data(self, commitment: bytes) -> bytes | None:
+        """Data outside the chain; None if they were purged, or never here."""
+        row = self._one("SELECT sealed FROM data WHERE commitment = ?", commitment)
+        return None if row is None else self._unseal(row[0], "data", commitment)
+
+    def all_data(self) -> list[bytes]:
+        """Commitments whose data are here."""
+        with self._translated():
+            rows = self._db.execute("SELECT commitment FROM data ORDER BY commitment").fetchall()
+        return [row[0] for row in rows]
+
+    def integrity(self) -> str:
+        """What SQLite itself says of the file: "ok", or the first thing that is wrong."""
+        with self._translated():
+            return str(self._db.execute("PRAGMA integrity_check(1)").fetchone()[0])
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _stored(
+        self, header: Header, certificate: QuorumCertificate, row: tuple[object, ...]
+    ) -> Stored:
+        body = self._unseal(row[0], "body", header.height)
+        receipts = self._unseal(row[1], "receipts", header.height)
+        try:
+            entries = codec.decode(body, tuple[bytes, ...])
+            found = codec.decode(receipts, tuple[Receipt, ...])
+        except RemoteMisuse as error:
+            raise self._damaged(f"block {header.height} cannot be read: {error}") from error
+        return Stored(Block(header, entries), certificate, found)
+
+    def _header(
+        self, height: int, hash_: object, data: object, certificate: object
+    ) -> tuple[Header, QuorumCertificate]:
+        try:
+            header = codec.decode(data if isinstance(data, bytes) else b"", Header)
+            found = certificates.decode(certificate if isinstance(certificate, bytes) else b"")
+        except RemoteMisuse as error:
+            raise self._damaged(f"block {height} cannot be read: {error}") from error
+        if header.hash != hash_ or header.height != height:
+            raise self._damaged(f"block {height} is not the one that was written")
+        return header, found
+
+    def _write_state(self, changes: Changes) -> None:
+        gone = [(self._seals.place(key),) for key, value in changes.items() if value is None]
+        kept = [
+            self._seals.seal_entry(key, value)
+            for key, value in changes.items()
+            if value is not None
+        ]
+        self._db.executemany("DELETE FROM state WHERE place = ?", gone)
+        self._db.executemany("REPLACE INTO state VALUES (?, ?)", kept)
+
+    def _unseal(self, sealed: object, what: str, where: int | bytes) -> bytes:
+        if not isinstance(sealed, bytes):
+            raise self._damaged(f"{what} {where!r} is no sealed value")
+        try:
+            return self._seals.unseal(sealed, what, where)
+        except BadTag as error:
+            shown = where.hex() if isinstance(where, bytes) else where
+            raise self._damaged(f"{what} {shown} does not open") from error
+
+    def _one(self, query: str, *values: int | bytes) -> tuple[object, ...] | None:
+        with self._translated():
+            row: tuple[object, ...] | None = self._db.execute(query, values).fetchone()
+        return row
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing: what is written inside is on disk, synced, when the block ends."""
+        with self._translated():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def _bound_log(self) -> None:
+        """Write the log back into the file once it is large, so that it stays bounded."""
+        log = self._path.with_name(self._path.name + "-wal")
+        with suppress(OSError):
+            if log.stat().st_size > WAL_BYTES_MAX:
+                with self._translated():
+                    self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _prepared(self) -> Genesis:
+        """Check version and storage key, and read the genesis."""
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version != VERSION:
+            raise self._damaged(f"version {version}, this QLQ knows {VERSION}")
+        found = dict(self._db.execute("SELECT name, value FROM meta"))
+        try:
+            genesis = geneses.decode(found.get("genesis", b""))
+        except ConfigError as error:
+            raise self._damaged(str(error)) from error
+        check = found.get("check")
+        if not isinstance(check, bytes):
+            raise self._damaged("the check of the storage key is gone")
+        try:
+            self._seals.unseal(check, "check", genesis.chain)
+        except BadTag as error:
+            raise ConfigError(
+                f"{self._path} is sealed with another key, or has been changed: set "
+                "QLQ_PASSPHRASE to the passphrase it was made with, or put master.key back"
+            ) from error
+        return genesis
+
+    def _damaged(self, what: str) -> LedgerDamaged:
+        return LedgerDamaged(
+            f"{self._path}: {what}: qlq ledger verify shows all damage, qlq ledger repair --from "
+            "FILE takes what is sound from a snapshot or an export"
+        )
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn what SQLite raises into our errors."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+            if code in _BUSY_CODES:
+                raise LedgerError(
+                    f"{self._path} is in use by another process: wait for it to end"
+                ) from error
+            if code in _FOLDER_CODES:
+                raise ConfigError(
+                    f"cannot use the ledger {self._path}: {error}: check its folder's "
+                    "permissions and free space"
+                ) from error
+            raise self._damaged(str(error)) from error
+        except UnicodeDecodeError as error:
+            raise self._damaged("text that is not UTF-8") from error

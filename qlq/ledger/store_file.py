@@ -1,0 +1,147 @@
+"""The ledger's file as such: its tables, its seals, and how it begins."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import sqlite3
+from pathlib import Path
+
+from qlq.crypto import aead, kdf
+from qlq.errors import ConfigError
+from qlq.ledger.genesis import Genesis
+
+FILE = "ledger.sqlite"
+VERSION = 1
+WAL_BYTES_MAX = 32 * 1024 * 1024
+STORAGE_KEY_BYTES = 32
+_KEY_LENGTH_BYTES = 2
+
+_SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE blocks (height INTEGER PRIMARY KEY, hash BLOB NOT NULL, header BLOB NOT NULL,
+    certificate BLOB NOT NULL, body BLOB NOT NULL, receipts BLOB NOT NULL) STRICT;
+CREATE TABLE transactions (id BLOB PRIMARY KEY, height INTEGER NOT NULL,
+    position INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE state (place BLOB PRIMARY KEY, entry BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE votes (height INTEGER NOT NULL, epoch INTEGER NOT NULL, round INTEGER NOT NULL,
+    vote BLOB NOT NULL, PRIMARY KEY (height, epoch, round)) STRICT, WITHOUT ROWID;
+CREATE TABLE locks (height INTEGER PRIMARY KEY, lock BLOB NOT NULL) STRICT;
+CREATE TABLE data (commitment BLOB PRIMARY KEY, sealed BLOB NOT NULL) STRICT, WITHOUT ROWID;
+"""
+
+
+class StorageSeal:
+    """Seals values of the file, each bound to its table and its place there.
+
+    One storage key seals at most 2^32 values (NIST SP 800-38D, section 8.3, for random nonces),
+    which is some ten million full blocks.
+    """
+
+    def __init__(self, storage_key: bytes) -> None:
+        """Derive the keys; raises ValueError for a storage key of another length."""
+        if len(storage_key) != STORAGE_KEY_BYTES:
+            raise ValueError(f"a storage key has {STORAGE_KEY_BYTES} bytes, not {len(storage_key)}")
+        self._seal_key = _derived(storage_key, b"seal")
+        self._place_key = _derived(storage_key, b"place")
+
+    def place(self, key: bytes) -> bytes:
+        """Where an entry of the state is kept: a keyed digest, which says nothing to others."""
+        return hmac.digest(self._place_key, key, "sha256")
+
+    def seal(self, plain: bytes, what: str, where: int | bytes) -> bytes:
+        """A value sealed for its place."""
+        nonce = os.urandom(aead.NONCE_BYTES)
+        return aead.seal(self._seal_key, plain, nonce=nonce, aad=_bound(what, where))
+
+    def unseal(self, sealed: bytes, what: str, where: int | bytes) -> bytes:
+        """The value that was sealed for this place; raises BadTag for any other bytes."""
+        return aead.unseal(self._seal_key, sealed, aad=_bound(what, where))
+
+    def seal_entry(self, key: bytes, value: bytes) -> tuple[bytes, bytes]:
+        """An entry of the state as its row: place, and both sealed."""
+        place = self.place(key)
+        plain = len(key).to_bytes(_KEY_LENGTH_BYTES, "big") + key + value
+        return place, self.seal(plain, "state", place)
+
+    def unseal_entry(self, place: bytes, sealed: bytes) -> tuple[bytes, bytes]:
+        """Key and value of a row; raises BadTag for any other row."""
+        plain = self.unseal(sealed, "state", place)
+        end = _KEY_LENGTH_BYTES + int.from_bytes(plain[:_KEY_LENGTH_BYTES], "big")
+        return plain[_KEY_LENGTH_BYTES:end], plain[end:]
+
+
+def create(folder: Path, genesis: Genesis, entries: dict[bytes, bytes], storage_key: bytes) -> None:
+    """Begin a ledger in a folder, whole or not at all.
+
+    Args:
+        folder: Made with mode 0700 if it is not there.
+        genesis: Of the chain.
+        entries: The state before the first block.
+        storage_key: 32 secret bytes that seal what it will hold.
+
+    Raises:
+        ConfigError: There is a ledger already, or the folder cannot be written.
+    """
+    path = folder / FILE
+    if path.exists():
+        raise ConfigError(f"there is a ledger in {folder} already: choose another home with --home")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = folder / f".{FILE}.{os.urandom(8).hex()}"
+        draft.touch(mode=0o600, exist_ok=False)
+    except OSError as error:
+        raise ConfigError(f"cannot use the folder {folder}: {error.strerror}") from error
+    try:
+        _fill(draft, genesis, entries, storage_key)
+        draft.replace(path)
+    except (OSError, sqlite3.Error) as error:
+        raise ConfigError(f"cannot write {path}: {error}") from error
+    finally:
+        for name in (draft.name, f"{draft.name}-wal", f"{draft.name}-shm"):
+            (folder / name).unlink(missing_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _fill(path: Path, genesis: Genesis, entries: dict[bytes, bytes], storage_key: bytes) -> None:
+    """Write a new file completely, and leave nothing of it in a log."""
+    seals = StorageSeal(storage_key)
+    db = sqlite3.connect(path, isolation_level=None)
+    try:
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute("BEGIN IMMEDIATE")
+        for statement in _SCHEMA.split(";"):
+            db.execute(statement)
+        meta = [("genesis", genesis.to_bytes()), ("check", seals.seal(b"", "check", genesis.chain))]
+        db.executemany("INSERT INTO meta VALUES (?, ?)", meta)
+        rows = (seals.seal_entry(key, value) for key, value in entries.items())
+        db.executemany("INSERT INTO state VALUES (?, ?)", rows)
+        db.execute(f"PRAGMA user_version = {VERSION}")
+        db.execute("COMMIT")
+    finally:
+        db.close()
+
+
+def configure(db: sqlite3.Connection) -> None:
+    """Durable commits, a bounded log, and deleted bytes overwritten."""
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "secure_delete=ON",
+        f"journal_size_limit={WAL_BYTES_MAX}",
+    ):
+        db.execute(f"PRAGMA {pragma}")
+
+
+def _derived(storage_key: bytes, purpose: bytes) -> bytes:
+    return kdf.hkdf(storage_key, info=b"qlq ledger 1 " + purpose, length=aead.KEY_BYTES)
+
+
+def _bound(what: str, where: int | bytes) -> bytes:
+    """What a sealed value is bound to: its table and its place there."""
+    place = where.to_bytes(8, "big") if isinstance(where, int) else where
+    return b"qlq ledger 1 " + what.encode() + b"\x00" + place
