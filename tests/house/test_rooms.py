@@ -19,6 +19,7 @@ CORE = (
     "qlq/numerics/",
     "qlq/crypto/",
     "qlq/qkd/",
+    "qlq/consensus/",
     "qlq/kme/lifecycle.py",
     "qlq/kme/marks.py",
     "qlq/backends/dialects.py",

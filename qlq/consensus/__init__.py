@@ -1,0 +1,1 @@
+"""Who proposes, who votes, and what makes a block final."""
