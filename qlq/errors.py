@@ -30,6 +30,8 @@ QLQError
   InvalidTransaction     a transaction that is refused or has no effect (reason)
   InvalidBlock           a block that does not follow from the state before it (reason, height)
   InvalidProof           a proof that does not show what it is said to show (reason)
+  InvalidVote            a validator's vote or statement that does not verify (reason)
+  InvalidCertificate     a quorum certificate, or an opening, that does not verify (reason)
   PeerError              LocalMisuse (ours to fix) | RemoteMisuse (drop the peer)
     OutOfTurn              a RemoteMisuse: the message does not belong to this phase
 InvariantBroken          not a QLQError: our bug; nobody catches it
@@ -496,6 +498,74 @@ class InvalidProof(QLQError):
         """Keep the reason; the detail says what was found."""
         super().__init__(f"{reason.value}: {detail}")
         self.reason = reason
+
+
+class VoteFault(StrEnum):
+    """What is wrong with something that a validator signed; the value is the word in documents."""
+
+    CHAIN = "chain"
+    """Made for another chain."""
+    HEIGHT = "height"
+    VALIDATORS = "validators"
+    """It names another set of validators."""
+    SIGNER = "signer"
+    """Not a validator of this set."""
+    SIGNATURE = "signature"
+    """The signature is not the signer's of this."""
+    CONSISTENT = "consistent"
+    """Two votes that one validator may cast both: they show no fault of its."""
+
+
+class InvalidVote(QLQError):
+    """A vote, a statement or a charge against a validator does not verify.
+
+    Attributes:
+        reason: What is wrong.
+    """
+
+    def __init__(self, reason: VoteFault, detail: str) -> None:
+        """Keep the reason; the detail says what was found."""
+        super().__init__(f"{reason.value}: {detail}")
+        self.reason = reason
+
+
+class CertificateFault(StrEnum):
+    """What is wrong with a certificate; the value is the word that documents show."""
+
+    HEIGHT = "height"
+    EPOCH = "epoch"
+    """A lock that is not older than the epoch it is shown for."""
+    ROUND = "round"
+    """A prepare certificate in place of a commit certificate, or the other way round."""
+    VALIDATORS = "validators"
+    """It names another set of validators."""
+    BITMAP = "bitmap"
+    """Another length than the set needs, or bits that stand for nobody."""
+    COUNT = "count"
+    """Another number of signatures than of bits."""
+    ORDER = "order"
+    """Statements that are not in the order of their signers, or twice."""
+    QUORUM = "quorum"
+    """Fewer than n - f validators."""
+    SIGNATURE = "signature"
+    """One of the signatures does not fit."""
+    CONFLICT = "conflict"
+    """Two certificates that exclude each other: more than f validators lie."""
+
+
+class InvalidCertificate(QLQError):
+    """A quorum certificate, or the opening of an epoch, does not verify.
+
+    Attributes:
+        reason: What is wrong.
+        height: Of the block it is about.
+    """
+
+    def __init__(self, reason: CertificateFault, *, height: int, detail: str) -> None:
+        """Keep the reason and the height; the detail says what was found."""
+        super().__init__(f"height {height}: {reason.value}: {detail}")
+        self.reason = reason
+        self.height = height
 
 
 class PeerError(QLQError):
