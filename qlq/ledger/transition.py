@@ -24,7 +24,7 @@ from qlq.errors import (
     InvariantBroken,
     TransactionFault,
 )
-from qlq.ledger import admission, block, execution, holdings, records, transaction
+from qlq.ledger import admission, block, execution, holdings, merkle, records, transaction
 from qlq.ledger.admission import Verify
 from qlq.ledger.block import NO_BEACON, Block, Header
 from qlq.ledger.execution import Contracts, Setting, Work
@@ -60,7 +60,12 @@ class Tip:
 
     def after(self, header: Header) -> Tip:
         """The tip once a block is final."""
-        return Tip(header.height, header.hash, header.time_ms, self.log.append_entry(header.hash))
+        return Tip(
+            header.height,
+            header.hash,
+            header.time_ms,
+            self.log.append(merkle.leaf_hash(header.hash)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
