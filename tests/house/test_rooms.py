@@ -22,6 +22,8 @@ CORE = (
     "qlq/consensus/",
     "qlq/kme/lifecycle.py",
     "qlq/kme/marks.py",
+    "qlq/ledger/merkle.py",
+    "qlq/ledger/state_tree.py",
     "qlq/backends/dialects.py",
     "qlq/network/framing.py",
 )
