@@ -8,14 +8,18 @@ form here and are refused; integers fit 64 bits; text is in Unicode normal form 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import inspect
 
 from qlq.errors import RemoteMisuse
 
 VERSION = b"\x01"
 T = TypeVar("T")
+_PLAIN = frozenset({bytes, int, bool, type(None)})
 
 
 def encode(value: Any) -> bytes:
@@ -25,7 +29,7 @@ def encode(value: Any) -> bytes:
         ValueError: For a float, an integer beyond 64 bits or text that is not in form C.
         TypeError: For a type that MessagePack does not have.
     """
-    _check(msgspec.to_builtins(value, builtin_types=(bytes,)))
+    _check(value)
     try:
         return VERSION + msgspec.msgpack.encode(value)
     except OverflowError as error:
@@ -52,15 +56,38 @@ def decode(data: bytes, kind: type[T] | Any) -> T:
 
 def _check(value: Any) -> None:
     """Refuse floats and text that is not in form C, at any depth."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return
     if isinstance(value, float):
         raise ValueError(f"a float has no canonical form: {value}")  # noqa: TRY004
-    if isinstance(value, str):
-        if not unicodedata.is_normalized("NFC", value):
+    if kind is str:
+        if not (value.isascii() or unicodedata.is_normalized("NFC", value)):
             raise ValueError(f"text is not in Unicode normal form C: {value!r}")
-    elif isinstance(value, dict):
-        for name, part in value.items():
-            _check(name)
+        return
+    for part in _parts(value):
+        if type(part) not in _PLAIN:
             _check(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            _check(part)
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    """What a value consists of, as far as text and floats may be in it."""
+    if isinstance(value, tuple | list):
+        return value
+    if isinstance(value, msgspec.Struct):
+        return [getattr(value, name) for name in _telling_fields(type(value))]
+    if isinstance(value, dict):
+        return (*value, *value.values())
+    if isinstance(value, int):
+        return ()
+    return (msgspec.to_builtins(value, builtin_types=(bytes,)),)
+
+
+@cache
+def _telling_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Fields of a struct that may hold text, a float, or something that holds them."""
+    information = inspect.type_info(kind)
+    if not isinstance(information, inspect.StructType):
+        return kind.__struct_fields__
+    harmless = (inspect.BytesType, inspect.IntType, inspect.BoolType, inspect.NoneType)
+    return tuple(field.name for field in information.fields if not isinstance(field.type, harmless))
