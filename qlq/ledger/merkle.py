@@ -35,6 +35,7 @@ from qlq.errors import InvalidProof, ProofFault
 HASH_BYTES = 32
 SIZE_MAX = (1 << 63) - 1
 """The most entries that a proof may speak of; it has at most 64 hashes then."""
+FRONTIER_BYTES_MAX = 2156
 EMPTY_ROOT = sha256(b"").digest()
 """Root of a log without entries."""
 _LEAF, _NODE = b"\x00", b"\x01"
@@ -92,7 +93,7 @@ class Frontier(msgspec.Struct, frozen=True, array_like=True):
         return Frontier(self.size + 1, (*nodes, node))
 
     def to_bytes(self) -> bytes:
-        """The canonical bytes, at most 2,155 of them."""
+        """The canonical bytes, at most `FRONTIER_BYTES_MAX`."""
         return codec.encode(self)
 
     @staticmethod
