@@ -283,11 +283,29 @@ def extend(chain: Chain, pulse: Pulse) -> Chain:
     body = pulse.body
     _check_place(chain, body)
     _check_fields(chain, body)
-    try:
-        chain.key.verify(codec.encode(body), pulse.signature, context=SIGNATURE_CONTEXT)
-    except BadSignature as error:
-        raise _fault(PulseFault.SIGNATURE, body, str(error)) from error
+    _check_signature(chain.key, pulse)
     return Chain(chain.key, pulse, _next_anchors(chain.anchors, pulse))
+
+
+def resume(key: VerifyingKey, last: Pulse) -> Chain:
+    """The chain that goes on after a pulse which was verified before; nothing is checked."""
+    return Chain(key, last, _next_anchors(last.body.skips, last))
+
+
+def adopt(key: VerifyingKey, pulse: Pulse) -> Chain:
+    """The chain that goes on after a pulse whose past is not looked at.
+
+    Raises:
+        InvalidPulse: Another key's, or a field or the signature does not hold by itself.
+    """
+    body = pulse.body
+    if body.signer != fingerprint(key):
+        raise _fault(PulseFault.SIGNER, body, "it names another key than the chain's")
+    if len(body.skips) != SKIP_LEVELS:
+        raise _fault(PulseFault.SKIP_LIST, body, f"{len(body.skips)} digests")
+    _check_own_fields(body)
+    _check_signature(key, pulse)
+    return resume(key, pulse)
 
 
 def _check_place(chain: Chain, body: Body) -> None:
@@ -315,13 +333,28 @@ def _check_place(chain: Chain, body: Body) -> None:
         raise _fault(PulseFault.STATUS, body, f"period {body.period_s} s, not {before.period_s} s")
 
 
+def _check_signature(key: VerifyingKey, pulse: Pulse) -> None:
+    body = pulse.body
+    try:
+        key.verify(codec.encode(body), pulse.signature, context=SIGNATURE_CONTEXT)
+    except BadSignature as error:
+        raise _fault(PulseFault.SIGNATURE, body, str(error)) from error
+
+
 def _check_fields(chain: Chain, body: Body) -> None:
-    """What a pulse must hold by itself."""
-    if body.time_s < 0 or body.period_s < 0:
-        raise _fault(PulseFault.TIME, body, "a negative time or period")
+    """What a pulse must hold, as far as it can be seen from the one before."""
+    _check_own_fields(body)
     expected = _status(chain.last, time_s=body.time_s, period_s=body.period_s)
     if body.status is not expected:
         raise _fault(PulseFault.STATUS, body, f"{body.status.name}, not {expected.name}")
+
+
+def _check_own_fields(body: Body) -> None:
+    """What a pulse must hold by itself."""
+    if body.time_s < 0 or body.period_s < 0:
+        raise _fault(PulseFault.TIME, body, "a negative time or period")
+    if len(body.value) != VALUE_BYTES:
+        raise _fault(PulseFault.MALFORMED, body, f"a value of {len(body.value)} bytes")
     if len(body.local) != VALUE_BYTES:
         raise _fault(PulseFault.MALFORMED, body, f"a local value of {len(body.local)} bytes")
     if len(body.precommitment) != VALUE_BYTES:

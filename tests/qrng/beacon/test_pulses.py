@@ -350,3 +350,33 @@ def test_a_local_value_claims_no_more_than_its_tier(
 def test_a_local_value_shows_no_byte() -> None:
     assert local_bytes(1).hex() not in repr(local(1))
     assert repr(local_bytes(1)) not in repr(local(1))
+
+
+def test_a_chain_goes_on_from_any_of_its_pulses_alone() -> None:
+    every = grow(beacon.begin(KEY.verifying_key), count=18)
+    whole = beacon.begin(KEY.verifying_key)
+    for before, after in itertools.pairwise(every):
+        whole = beacon.extend(whole, before)
+        assert beacon.resume(KEY.verifying_key, before) == whole
+        assert beacon.adopt(KEY.verifying_key, before) == whole
+        beacon.extend(beacon.resume(KEY.verifying_key, before), after)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("signer", bytes(64), PulseFault.SIGNER),
+        ("skips", (), PulseFault.SKIP_LIST),
+        ("value", bytes(63), PulseFault.MALFORMED),
+        ("local", bytes(63), PulseFault.MALFORMED),
+        ("time_s", START_S, PulseFault.SIGNATURE),
+    ],
+)
+def test_a_first_pulse_is_adopted_only_if_it_holds_by_itself(
+    pulses: list[Pulse], field: str, value: Any, reason: PulseFault
+) -> None:
+    pulse = pulses[7]
+    changed = Pulse(msgspec.structs.replace(pulse.body, **{field: value}), pulse.signature)
+    with pytest.raises(InvalidPulse) as caught:
+        beacon.adopt(KEY.verifying_key, changed)
+    assert caught.value.reason is reason
