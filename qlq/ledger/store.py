@@ -7,23 +7,29 @@ data outside the chain. Headers and certificates are clear.
     blocks        height, hash, header, certificate; body and receipts sealed
     transactions  id -> height, position
     state         keyed digest of the key -> key and value, sealed
-    votes, locks  the node's own, on disk before they are sent
+    records       votes, locks and statements of the node's own, on disk before they are sent, and
+                  evidence against others
     data          what commitments of the chain commit to; can be purged
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from qlq import codec
 from qlq.consensus import certificate as certificates
+from qlq.consensus import epochs, votes
 from qlq.consensus.certificate import QuorumCertificate
+from qlq.consensus.epochs import SignedStatement
+from qlq.consensus.phases import Record
+from qlq.consensus.votes import Evidence, SignedVote
 from qlq.errors import BadTag, ConfigError, LedgerDamaged, LedgerError, RemoteMisuse
 from qlq.ledger import genesis as geneses
 from qlq.ledger import store_file
@@ -44,6 +50,36 @@ _FOLDER_CODES = {
     sqlite3.SQLITE_READONLY,
 }
 _BUSY_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+class RecordKind(IntEnum):
+    """What a row of `records` is."""
+
+    VOTE = 1
+    CERTIFICATE = 2
+    STATEMENT = 3
+    EVIDENCE = 4
+
+
+_READERS: dict[RecordKind, Callable[[bytes], Record]] = {
+    RecordKind.VOTE: votes.decode,
+    RecordKind.CERTIFICATE: certificates.decode,
+    RecordKind.STATEMENT: epochs.decode,
+    RecordKind.EVIDENCE: votes.decode_evidence,
+}
+
+
+def kind_of(record: Record) -> RecordKind:
+    """What a record's row says that it is."""
+    match record:
+        case SignedVote():
+            return RecordKind.VOTE
+        case QuorumCertificate():
+            return RecordKind.CERTIFICATE
+        case SignedStatement():
+            return RecordKind.STATEMENT
+        case Evidence():
+            return RecordKind.EVIDENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,28 +173,16 @@ class LedgerStore:
             db.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?)", row)
             db.executemany("INSERT INTO transactions VALUES (?, ?, ?)", places)
             self._write_state(outcome.changes)
-            db.execute("DELETE FROM votes WHERE height < ?", (height,))
-            db.execute("DELETE FROM locks WHERE height <= ?", (height,))
+            query = "DELETE FROM records WHERE height < ? AND kind != ?"
+            db.execute(query, (height, RecordKind.EVIDENCE))
         self._bound_log()
 
-    def save_vote(self, *, height: int, epoch: int, round_: int, vote: bytes) -> None:
-        """Keep one of the node's own votes; on disk when this returns.
-
-        Raises:
-            LedgerError: Another vote of this place is kept already.
-        """
+    def save_records(self, height: int, records: Sequence[Record]) -> None:
+        """Keep what the node is about to say of a height; on disk when this returns."""
         with self._transaction() as db:
-            place = (height, epoch, round_)
-            query = "SELECT vote FROM votes WHERE height = ? AND epoch = ? AND round = ?"
-            found = db.execute(query, place).fetchone()
-            if found is not None and found[0] != vote:
-                raise LedgerError(f"a second vote at height {height}, epoch {epoch}")
-            db.execute("INSERT OR IGNORE INTO votes VALUES (?, ?, ?, ?)", (*place, vote))
-
-    def save_lock(self, height: int, lock: bytes) -> None:
-        """Keep the prepare certificate that a commit vote rests on; on disk when this returns."""
-        with self._transaction() as db:
-            db.execute("REPLACE INTO locks VALUES (?, ?)", (height, lock))
+            rows = [(height, kind_of(record), record.to_bytes()) for record in records]
+            query = "INSERT OR IGNORE INTO records (height, kind, record) VALUES (?, ?, ?)"
+            db.executemany(query, rows)
 
     def put_data(self, commitment: bytes, data: bytes) -> None:
         """Keep data that a commitment of the chain commits to, sealed."""
@@ -234,27 +258,20 @@ class LedgerStore:
         except BadTag as error:
             raise self._damaged("an entry of the state does not open") from error
 
-    def votes(self, height: int) -> list[bytes]:
-        """The node's own votes at a height, oldest first."""
-        query = "SELECT vote FROM votes WHERE height = ? ORDER BY epoch, round"
-        with self._translated():
-            return [row[0] for row in self._db.execute(query, (height,)).fetchall()]
+    def records(self, height: int | None = None) -> list[tuple[int, Record]]:
+        """What the node said of one height or of all that are kept, oldest first, with heights.
 
-    def all_votes(self) -> list[tuple[int, int, int, bytes]]:
-        """All votes that are kept: height, epoch, round, bytes."""
-        query = "SELECT height, epoch, round, vote FROM votes ORDER BY height, epoch, round"
+        Raises:
+            LedgerDamaged: A record has been changed so that it cannot be read.
+        """
+        query = "SELECT height, kind, record FROM records"
+        where, values = ("", ()) if height is None else (" WHERE height = ?", (height,))
         with self._translated():
-            return self._db.execute(query).fetchall()
-
-    def lock(self, height: int) -> bytes | None:
-        """The prepare certificate that was kept for a height."""
-        row = self._one("SELECT lock FROM locks WHERE height = ?", height)
-        return None if row is None else row[0]
-
-    def locks(self) -> list[tuple[int, bytes]]:
-        """All prepare certificates that are kept, with their heights."""
-        with self._translated():
-            return self._db.execute("SELECT height, lock FROM locks ORDER BY height").fetchall()
+            rows = self._db.execute(f"{query}{where} ORDER BY number", values).fetchall()
+        try:
+            return [(row[0], _READERS[RecordKind(row[1])](row[2])) for row in rows]
+        except (RemoteMisuse, ValueError) as error:
+            raise self._damaged(f"a vote cannot be read: {error}") from error
 
     def data(self, commitment: bytes) -> bytes | None:
         """Data outside the chain; None if they were purged, or never here."""
