@@ -313,8 +313,11 @@ def test_what_is_not_in_the_log_cannot_be_asked_for() -> None:
     for leaves in ([b"entry"], [bytes(33)]):
         with pytest.raises(ValueError, match="a hash has 32 bytes"):
             merkle.root_of_hashes(leaves)
+        for frontier in (Frontier(), Frontier().append(bytes(32))):
+            with pytest.raises(ValueError, match="a hash has 32 bytes"):
+                frontier.append(leaves[0])
         with pytest.raises(ValueError, match="a hash has 32 bytes"):
-            Frontier().append(leaves[0])
+            Frontier(1, tuple(leaves))
 
 
 @given(count=st.integers(0, 300))

@@ -142,6 +142,7 @@ def test_removing_what_is_not_there_changes_nothing() -> None:
     tree = EMPTY.update(numbered(20))
     same = tree.update({b"absent %d" % number: None for number in range(50)})
     assert (same.root, same.size) == (tree.root, 20)
+    assert same._top is tree._top  # nothing was built anew
     assert EMPTY.update({b"absent": None}).root == ZEROS
 
 
