@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -159,6 +161,26 @@ class KeyStore:
             self._move(db, stored, Event.DELIVER)
         self._sealed.forget_deleted()
         return stored.material
+
+    @contextmanager
+    def using(self, key_id: str) -> Iterator[bytes]:
+        """The bytes of a READY key, DELIVERED if the block ends well, READY again if it raises.
+
+        For whoever opens with a key what its peer sealed with the other copy: a forged message,
+        which does not open, then uses up no key. Whoever seals takes `reserve` and `deliver`.
+
+        Raises:
+            KeyNotFound: No such key.
+            KeyAlreadyDelivered: Its bytes are gone.
+            LocalMisuse: It is reserved.
+            KeyStoreDamaged: Its row was changed.
+        """
+        with self._sealed.transaction() as db:
+            stored = self._read(db, key_id)
+            self._move(db, stored, Event.RESERVE)
+            self._move(db, self._read(db, key_id), Event.DELIVER)
+            yield stored.material
+        self._sealed.forget_deleted()
 
     def erase(self, key_id: str) -> None:
         """ERASED from any other state; the bytes, if still there, are deleted.

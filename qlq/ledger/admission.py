@@ -57,7 +57,7 @@ def verify(need: Need) -> None:
 def check(
     view: View, signed: SignedTransaction, *, height: int, chain: bytes, rules: Genesis
 ) -> tuple[Need, ...]:
-    """The signatures that have to verify, if everything else allows the transaction.
+    """The signatures that have to verify, if everything else allows the transaction in a block.
 
     Args:
         view: The state that it would be carried out on.
@@ -69,11 +69,17 @@ def check(
     Raises:
         InvalidTransaction: It may not be in that block.
     """
+    check_nonce(find_sender(view, signed.draft.sender), signed.draft.nonce)
+    return check_waiting(view, signed, height=height, chain=chain, rules=rules)
+
+
+def check_waiting(
+    view: View, signed: SignedTransaction, *, height: int, chain: bytes, rules: Genesis
+) -> tuple[Need, ...]:
+    """`check` of a transaction that may still have to wait for earlier ones of its sender."""
     draft = signed.draft
     check_expiry(draft.chain, draft.valid_until, height=height, chain=chain, limits=rules.limits)
-    sender = find_sender(view, draft.sender)
-    check_nonce(sender, draft.nonce)
-    check_funds(sender, draft, rules.policy, rules.limits)
+    check_funds(find_sender(view, draft.sender), draft, rules.policy, rules.limits)
     _check_seals(view, draft)
     message = draft.to_bytes()
     return tuple(
@@ -162,8 +168,8 @@ def _key_of(view: View, authorisation: Authorisation) -> bytes:
     signer, shown = authorisation.signer, authorisation.key
     account = find_sender(view, signer)
     if account.key:
-        if shown:
-            detail = "the chain knows the account's key: show none"
+        if shown and shown != account.key:
+            detail = f"the chain knows another key of {address.to_text(signer)}"
             raise InvalidTransaction(TransactionFault.KEY_MISMATCH, detail)
         return account.key
     if not shown:

@@ -244,15 +244,15 @@ class Opener:
 
 
 def unseal(
-    sealed: SealedTransaction, opener: Opener, link_material: Callable[[bytes], bytes]
+    sealed: SealedTransaction, opener: Opener, link_key: Callable[[bytes], LinkKey]
 ) -> SignedTransaction:
     """The transaction inside, statically checked; its signatures are not verified yet.
 
     Args:
         sealed: The envelope.
         opener: This validator.
-        link_material: Gives the bytes of the link key with this 16-byte id; it is to be counted
-            as used only when this function returns.
+        link_key: Gives the link key with this 16-byte id; it is to be counted as used only when
+            this function returns.
 
     Raises:
         InvalidTransaction: It does not open, or holds something else than it says outside.
@@ -260,7 +260,7 @@ def unseal(
     record, wrap = opener.own_seal(sealed)
     clear = sealed.clear
     try:
-        content_key = _unwrap(record, wrap, opener, _info(record, clear), link_material)
+        content_key = _unwrap(record, wrap, opener, _info(record, clear), link_key)
         plain = aead.unseal(content_key, sealed.ciphertext, aad=clear)
     except (BadTag, RemoteMisuse, ValueError) as error:
         raise InvalidTransaction(TransactionFault.SEAL_BROKEN, str(error)) from error
@@ -282,14 +282,17 @@ def _unwrap(
     wrap: Wrap,
     opener: Opener,
     info: bytes,
-    link_material: Callable[[bytes], bytes],
+    link_key: Callable[[bytes], LinkKey],
 ) -> bytes:
     if record.kind == SealKind.PQ:
         return opener.key.unseal(wrap.wrapped, info=info)
-    secret = b""
+    link, secret = link_key(record.key_id), b""
+    if record.claim > link.claim:
+        detail = f"the sender claims more of the key than {link.claim.label!r}"
+        raise InvalidTransaction(TransactionFault.SEAL_POLICY, detail)
     if record.kind == SealKind.QKD_AND_PQ:
         secret = opener.key.decapsulate(wrap.encapsulated)
-    key = _wrapping_key(link_material(record.key_id), secret, info)
+    key = _wrapping_key(link.material, secret, info)
     return aead.unseal(key, wrap.wrapped, aad=info)
 
 

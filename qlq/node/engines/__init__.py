@@ -1,0 +1,1 @@
+"""Engines: what puts blocks into one order and carries messages between validators."""

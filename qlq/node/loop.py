@@ -1,0 +1,275 @@
+"""One validator's part in making blocks final: receive -> step -> persist -> send, in that order.
+
+The only code that sends. Whatever a step wants on disk is synced before the next message of the
+same step leaves; several records before one message share a sync.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from qlq.consensus import certificate as certificates
+from qlq.consensus import finality, votes
+from qlq.consensus.certificate import QuorumCertificate
+from qlq.consensus.epochs import SignedStatement
+from qlq.consensus.phases import (
+    Candidate,
+    CertificateHeard,
+    Conflict,
+    Decided,
+    Effect,
+    Event,
+    Final,
+    KeyUsedElsewhere,
+    Message,
+    Persist,
+    Phase,
+    Record,
+    Seat,
+    Send,
+    VoteHeard,
+)
+from qlq.consensus.votes import SignedVote
+from qlq.crypto.signing import SigningKey
+from qlq.errors import (
+    InvalidBlock,
+    InvalidCertificate,
+    InvalidVote,
+    InvariantBroken,
+    LedgerError,
+    RemoteMisuse,
+)
+from qlq.ledger import block as blocks
+from qlq.ledger import execution, parcel, transition
+from qlq.ledger.block import Block
+from qlq.ledger.parcel import CONTENT_KEY_BYTES, Content
+from qlq.ledger.sealing import Opener
+from qlq.ledger.state import State
+from qlq.ledger.store import LedgerStore
+from qlq.ledger.transition import Outcome, Rules, Tip
+from qlq.node.engines.port import Engine
+
+ENTRY_BYTES_MAX = 1 << 25
+AHEAD_MS = 60_000
+"""A block whose time is so far ahead of this node's clock is no candidate."""
+APPENDS_MAX = 3
+"""Lost races for one height after which the node waits for the others."""
+
+
+class _Wire(Enum):
+    """First byte of a message, so that votes and certificates share a way."""
+
+    VOTE = auto()
+    CERTIFICATE = auto()
+    STATEMENT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A block that was carried out here and waits for its certificate."""
+
+    block: Block
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A block that became final.
+
+    Attributes:
+        block: The block.
+        outcome: What it did.
+        certificate: Who says so.
+    """
+
+    block: Block
+    outcome: Outcome
+    certificate: QuorumCertificate
+
+
+class Loop:
+    """A validator at the tip of its chain. One thread."""
+
+    def __init__(
+        self,
+        store: LedgerStore,
+        engine: Engine,
+        rules: Rules,
+        *,
+        state: State,
+        tip: Tip,
+        key: SigningKey,
+        opener: Opener,
+    ) -> None:
+        """Go on from what the store says.
+
+        Args:
+            store: Of this node alone.
+            engine: Of all validators.
+            rules: The chain's.
+            state: After the tip.
+            tip: The last final block.
+            key: This validator's own.
+            opener: What it opens parcels with.
+        """
+        self._store, self._engine, self._rules = store, engine, rules
+        self._key, self._opener = key, opener
+        self.state, self.tip = state, tip
+        self._held: dict[bytes, _Held] = {}
+        self._made: list[Made] = []
+        self._phase = self._begin()
+
+    def _begin(self) -> Phase:
+        """The phase of the next height, from what was persisted of it."""
+        height = self.tip.height + 1
+        current = execution.read_validators(self.state).current
+        seat = Seat(self._rules.chain, height, current, self._key)
+        records: list[Record] = [record for _, record in self._store.records(height)]
+        phase, effects = finality.resume(seat, records)
+        self._waiting = effects
+        return phase
+
+    def recover(self) -> list[Made]:
+        """Take up what the log holds of the next heights: after a restart, or from others."""
+        self._flush()
+        for entry in self._engine.follow(0):
+            self._take(entry)
+        return self._collect()
+
+    def propose(self, block: Block, outcome: Outcome) -> list[Made]:
+        """Put a block of this node into the log, vote on it, and say what became final.
+
+        Raises:
+            LedgerError: Others were faster, again and again.
+        """
+        self._held[block.header.hash] = _Held(block, outcome)
+        readers = execution.read_validators(self.state).current
+        packed = parcel.pack(
+            block.to_bytes(),
+            content=Content.BLOCK,
+            chain=self._rules.chain,
+            height=block.header.height,
+            readers=readers,
+            content_key=os.urandom(CONTENT_KEY_BYTES),
+        ).to_bytes()
+        for _ in range(APPENDS_MAX):
+            head = self._engine.head()
+            if self._engine.append(packed, expected=head):
+                self._step(Candidate(block.header.hash))
+                return self._collect()
+            for entry in self._engine.follow(head):
+                self._take(entry)
+            if self.tip.height >= block.header.height:
+                return self._collect()
+        raise LedgerError("other validators' blocks came first; try again")
+
+    def hear(self) -> list[Made]:
+        """Take in the messages of others that have arrived; what is no message is passed over."""
+        for message in self._engine.receive():
+            try:
+                self._step(_event(message))
+            except (RemoteMisuse, InvalidVote, InvalidCertificate):
+                continue
+        return self._collect()
+
+    def _take(self, entry: bytes) -> None:
+        """Carry out a block of the log if it extends the tip; anything else is no candidate."""
+        try:
+            packed = parcel.decode(entry, bytes_max=ENTRY_BYTES_MAX)
+            if packed.height != self.tip.height + 1:
+                return
+            plain = parcel.unpack(
+                packed, self._opener, content=Content.BLOCK, chain=self._rules.chain
+            )
+            block = blocks.decode(plain)
+            found = block.header.hash
+            if block.header.time_ms > time.time_ns() // 1_000_000 + AHEAD_MS:
+                return
+            if found not in self._held:
+                outcome = transition.apply_block(self.state, self.tip, block, rules=self._rules)
+                self._held[found] = _Held(block, outcome)
+        except (RemoteMisuse, InvalidBlock):
+            return
+        self._step(Candidate(found))
+
+    def _step(self, event: Event) -> None:
+        """One step of the votes, its effects, and the next height if this one is decided."""
+        self._phase, effects = finality.step(self._phase, event)
+        self._waiting.extend(effects)
+        self._flush()
+
+    def _flush(self) -> None:
+        """Carry out effects in their order: records together, then what may be sent after them."""
+        pending: list[Record] = []
+        effects, self._waiting = self._waiting, []
+        for effect in effects:
+            if isinstance(effect, Persist):
+                pending.append(effect.record)
+                continue
+            if pending:
+                self._store.save_records(self.tip.height + 1, pending)
+                pending = []
+            self._carry_out(effect)
+        if pending:
+            self._store.save_records(self.tip.height + 1, pending)
+        if isinstance(self._phase, Decided) and self._phase.seat.height == self.tip.height:
+            self._phase = self._begin()
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Send(message):
+                self._engine.send(_wire(message))
+            case Final(certificate):
+                self._finish(certificate)
+            case Conflict() | KeyUsedElsewhere():
+                raise InvariantBroken(
+                    f"height {self.tip.height + 1}: {type(effect).__name__}: more validators lie "
+                    "than the chain can bear, or this validator's key is in use elsewhere"
+                )
+            case _:
+                return
+
+    def _finish(self, certificate: QuorumCertificate) -> None:
+        """Keep a final block and go on from it."""
+        held = self._held.get(certificate.block)
+        if held is None:
+            raise LedgerError(
+                f"block {certificate.block.hex()} is final, and this node has not got it: "
+                "repair the ledger from a peer's export"
+            )
+        self._store.append(held.block, certificate, held.outcome)
+        self.state.accept(held.outcome.changes, held.outcome.tree)
+        self.tip = self.tip.after(held.block.header)
+        self._held.clear()
+        self._made.append(Made(held.block, held.outcome, certificate))
+
+    def _collect(self) -> list[Made]:
+        made, self._made = self._made, []
+        return made
+
+
+def _wire(message: Message) -> bytes:
+    match message:
+        case SignedVote():
+            kind = _Wire.VOTE
+        case QuorumCertificate():
+            kind = _Wire.CERTIFICATE
+        case SignedStatement():
+            kind = _Wire.STATEMENT
+    return bytes([kind.value]) + message.to_bytes()
+
+
+def _event(data: bytes) -> Event:
+    """The event that a message is; raises RemoteMisuse for anything else.
+
+    Statements belong to a recovery, which an operator leads by hand; they are no event here.
+    """
+    body = data[1:]
+    if data[:1] == bytes([_Wire.VOTE.value]):
+        return VoteHeard(votes.decode(body))
+    if data[:1] == bytes([_Wire.CERTIFICATE.value]):
+        return CertificateHeard(certificates.decode(body))
+    raise RemoteMisuse("neither a vote nor a certificate")
