@@ -1,9 +1,12 @@
 """One more pulse of this home's beacon, through crashes without a fork.
 
-    draw the next local value -> seal it with the finished pulse -> append the pulse to the file
+    draw the next local value -> seal it with the finished pulse -> note the pulse beside the key
+    -> append the pulse to the file
 
 The pulse is sealed before it is published: after a crash the same bytes are appended, never
-another pulse of the same index. The next local value stays sealed until its own pulse.
+another pulse of the same index. The next local value stays sealed until its own pulse. What the
+key has signed is noted where the key lies, so that a chain which is moved away or restored from
+an older copy is missed: the key begins no second chain and repeats no index.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -43,12 +47,16 @@ FOLDER = "beacon"
 PULSE_FILE = "pulses.qlq"
 SEALED_FILE = "next.sealed"
 SEALED_BYTES_MAX = 1 << 17
+NOTE_FILE = "pulsed-{}.sealed"
+"""Beside the identity: what its key has signed; the name has the beginning of its fingerprint."""
+NOTE_NAME_CHARACTERS = 16
 TURN_S = 30.0
 """Longest wait for another process that makes a pulse: a queue takes longer, and is told."""
 CLOCK_WAIT_S = 2
 """A pulse is later than the one before by a second or more; so long a command waits for it."""
 
 Tell = Callable[[str], None]
+T = TypeVar("T")
 
 
 class _Kept(msgspec.Struct, frozen=True, array_like=True):
@@ -72,6 +80,14 @@ class _Kept(msgspec.Struct, frozen=True, array_like=True):
             origin=self.origin,
             certificate=self.certificate,
         )
+
+
+class _Noted(msgspec.Struct, frozen=True, array_like=True):
+    """What is noted beside the key: the last pulse that it has signed."""
+
+    signer: bytes
+    index: int
+    digest: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +124,8 @@ def pulse(order: EntropyOrder, settings: Settings, *, period_s: int, tell: Tell)
     Raises:
         ConfigError: A value cannot be used, the home folder cannot be written, or the clock is
             behind the last pulse.
-        KeyStoreDamaged: The sealed value was changed, lost, or is not the file's next one.
+        KeyStoreDamaged: The sealed value was changed, lost, or is not the file's next one; or the
+            chain is not there to the last pulse that this home's key has signed.
         InvalidPulse, ArchiveInvalid: The file's chain does not verify.
         BackendError, BudgetRefused, EntropyRefused: No local value, see `entropy`.
     """
@@ -195,6 +212,9 @@ class _Home:
     def __init__(self, settings: Settings, key: SigningKey, tell: Tell) -> None:
         folder = settings.home / FOLDER
         self._file, self._sealed = folder / PULSE_FILE, folder / SEALED_FILE
+        self._signer = beacon.fingerprint(key.verifying_key)
+        name = NOTE_FILE.format(self._signer.hex()[:NOTE_NAME_CHARACTERS])
+        self._note = settings.home / certifying.FOLDER / name
         self._key, self._tell = key, tell
         self._seal_key = kdf.hkdf(
             orders.obtain_master(settings), info=b"qlq beacon 1 seal", length=aead.KEY_BYTES
@@ -203,16 +223,13 @@ class _Home:
 
     def pulse(self, order: EntropyOrder, period_s: int) -> Made:
         """Recover what a crash left, then make the next pulse."""
+        noted, kept = self._noted(), self._kept()
         if not self._file.exists():
-            if self._sealed.exists():
-                raise KeyStoreDamaged(
-                    f"{self._file} is gone, and its next value is still sealed: restore the file, "
-                    "or begin another chain in another home: a second one of this home's key "
-                    "would be a fork"
-                )
+            if kept is not None or noted is not None:
+                raise KeyStoreDamaged(f"{self._file} is gone: {self._way_out(noted)}")
             pulses.create(self._file, self._key.verifying_key)
-        kept = self._unsealed()
         stored, chain = self._recovered(kept)
+        self._refuse_second(chain, noted)
         pool, _ = entropy.open_pool(order, self._tell)
         local = kept.local() if kept is not None else _draw(pool)[0]
         following, reasons = _draw(pool)
@@ -225,6 +242,7 @@ class _Home:
             period_s=period_s,
         )
         self._seal(made, following)
+        self._take_note(made)
         pulses.append(self._file, made, after=stored)
         return Made(made, self._file, reasons, following.degraded)
 
@@ -236,7 +254,7 @@ class _Home:
         if stored.key != self._key.verifying_key:
             raise ConfigError(
                 f"{self._file} belongs to another key than this home's: restore the identity, or "
-                "move the file away"
+                "begin another chain in another home (--home)"
             )
         chain = beacon.begin(stored.key)
         for record in stored.records:
@@ -248,6 +266,7 @@ class _Home:
         last = beacon.decode(kept.pulse)
         if chain.next_index == last.body.index:
             chain = beacon.extend(chain, last)
+            self._take_note(last)
             pulses.append(self._file, last, after=stored)
             self._tell(f"pulse {last.body.index} was made and not published: it is now")
             stored = pulses.read(self._file)
@@ -255,10 +274,31 @@ class _Home:
             raise self._lost(chain)
         return stored, chain
 
+    def _refuse_second(self, chain: Chain, noted: _Noted | None) -> None:
+        """Refuse to sign what this key has signed already: an index, or the start of a chain."""
+        if noted is None:
+            if chain.last is not None:
+                self._take_note(chain.last)  # of a home that took no notes, or lost this one
+        elif noted.index >= chain.next_index:
+            raise KeyStoreDamaged(
+                f"{self._file} ends before pulse {noted.index}: {self._way_out(noted)}"
+            )
+
+    def _way_out(self, noted: _Noted | None) -> str:
+        signed = "its next value is still sealed"
+        if noted is not None:
+            signed = f"this home's key has signed pulse {noted.index} (digest {noted.digest.hex()})"
+        return (
+            f"{signed}, and whatever it signed after an earlier one would be a fork: restore the "
+            f"newest copies of {self._file.name} and {self._sealed.name}, or begin another chain "
+            "in another home (--home), which has a key of its own"
+        )
+
     def _lost(self, chain: Chain) -> KeyStoreDamaged:
         return KeyStoreDamaged(
             f"the value that pulse {chain.next_index - 1} of {self._file} committed to is not in "
-            f"{self._sealed}: restore both of one time, or begin another chain in another home"
+            f"{self._sealed}: restore both of one time, or begin another chain in another home "
+            "(--home)"
         )
 
     def _seal(self, made: Pulse, following: LocalValue) -> None:
@@ -271,28 +311,50 @@ class _Home:
             origin=following.origin,
             certificate=following.certificate,
         )
-        content = aead.seal(
-            self._seal_key,
-            codec.encode(kept),
-            nonce=os.urandom(aead.NONCE_BYTES),
-            aad=SEALED_FILE.encode(),
-        )
-        private_files.replace(self._sealed, content)
+        self._write(self._sealed, kept, bound_to=SEALED_FILE)
 
-    def _unsealed(self) -> _Kept | None:
-        if not self._sealed.exists():
+    def _kept(self) -> _Kept | None:
+        return self._read(self._sealed, _Kept, bound_to=SEALED_FILE)
+
+    def _take_note(self, made: Pulse) -> None:
+        """Note what the key has signed, before anybody else can have it."""
+        noted = _Noted(self._signer, made.body.index, made.digest)
+        self._write(self._note, noted, bound_to=NOTE_FILE)
+
+    def _noted(self) -> _Noted | None:
+        noted = self._read(self._note, _Noted, bound_to=NOTE_FILE)
+        if noted is not None and noted.signer != self._signer:
+            raise _changed(self._note)
+        return noted
+
+    def _write(self, path: Path, content: _Kept | _Noted, *, bound_to: str) -> None:
+        sealed = aead.seal(
+            self._seal_key,
+            codec.encode(content),
+            nonce=os.urandom(aead.NONCE_BYTES),
+            aad=bound_to.encode(),
+        )
+        private_files.replace(path, sealed)
+
+    def _read(self, path: Path, kind: type[T], *, bound_to: str) -> T | None:
+        """What is sealed in a file; None without one."""
+        if not path.exists():
             return None
         try:
-            content = private_files.read(self._sealed, limit=SEALED_BYTES_MAX)
-            plain = aead.unseal(self._seal_key, content, aad=SEALED_FILE.encode())
-            return codec.decode(plain, _Kept)
+            sealed = private_files.read(path, limit=SEALED_BYTES_MAX)
+            plain = aead.unseal(self._seal_key, sealed, aad=bound_to.encode())
+            return codec.decode(plain, kind)
         except OSError as error:
-            raise ConfigError(f"cannot read {self._sealed}: {error.strerror}") from error
+            raise ConfigError(f"cannot read {path}: {error.strerror}") from error
         except (BadTag, RemoteMisuse) as error:
-            raise KeyStoreDamaged(
-                f"{self._sealed} has been changed, or was sealed with another master key: restore "
-                "a copy that you trust, or begin another chain in another home"
-            ) from error
+            raise _changed(path) from error
+
+
+def _changed(path: Path) -> KeyStoreDamaged:
+    return KeyStoreDamaged(
+        f"{path} has been changed, or was sealed with another master key: restore a copy that you "
+        "trust, or begin another chain in another home (--home)"
+    )
 
 
 def _draw(pool: Pool) -> tuple[LocalValue, tuple[str, ...]]:

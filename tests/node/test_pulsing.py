@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import resource
 import shutil
 from pathlib import Path
@@ -115,6 +117,60 @@ def test_a_home_that_is_restored_from_an_old_copy_makes_no_second_pulse(
     (folder / "pulses.qlq").write_bytes((tmp_path / "old-pulses").read_bytes())
     with pytest.raises(KeyStoreDamaged, match="committed to"):
         pulse(settings)
+    (folder / "next.sealed").write_bytes((tmp_path / "old").read_bytes())
+    with pytest.raises(KeyStoreDamaged, match="has signed pulse 2"):
+        pulse(settings)
+    assert valid(settings) == 1
+
+
+PARTS = ("beacon/next.sealed", "beacon/pulses.qlq", "rng/pulsed-*.sealed")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("moved", [*itertools.combinations(PARTS, 1), PARTS[:2]])
+def test_a_key_that_has_pulsed_begins_no_second_chain(
+    settings: Settings, moved: tuple[str, ...], count: int
+) -> None:
+    """Whatever is moved away: no pulse of an index that was signed is ever signed again."""
+    made = [pulse(settings).pulse for _ in range(count)]
+    for pattern in moved:
+        (path,) = settings.home.glob(pattern)
+        path.rename(path.with_name("away"))
+    if moved == PARTS[2:]:  # the chain itself is there, and says what was signed
+        assert pulse(settings).pulse.body.index == count
+        assert len(list(settings.home.glob(PARTS[2]))) == 1
+        return
+    for _ in range(2):  # a refusal leaves nothing behind that a second call takes for a beginning
+        with pytest.raises(KeyStoreDamaged, match="another home"):
+            pulse(settings)
+    elsewhere = dataclasses.replace(settings, home=settings.home.with_name("other"))
+    other = pulse(elsewhere).pulse
+    assert other.body.signer != made[0].body.signer
+
+
+def test_a_pulse_that_was_signed_and_not_published_begins_no_second_chain(
+    settings: Settings,
+) -> None:
+    """A crash between the note and the first append; then the sealed pulse is moved away."""
+    path = pulse(settings).path
+    path.write_bytes(path.read_bytes()[: 9 + 4 + 1953])
+    (settings.home / "beacon" / "next.sealed").unlink()
+    with pytest.raises(KeyStoreDamaged, match="has signed pulse 0"):
+        pulse(settings)
+
+
+def test_a_crash_between_the_seal_and_the_note_loses_nothing(settings: Settings) -> None:
+    first = pulse(settings)
+    (note,) = settings.home.glob(PARTS[2])
+    earlier = note.read_bytes()
+    before = first.path.read_bytes()
+    promised = pulse(settings).pulse
+    note.write_bytes(earlier)
+    first.path.write_bytes(before)
+    second = pulse(settings)
+    assert second.pulse.body.index == 2
+    assert beacon.decode(pulses.read(first.path).records[1]) == promised
+    assert valid(settings) == 3
 
 
 def test_a_lost_or_changed_seal_is_said(settings: Settings) -> None:
