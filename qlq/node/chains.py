@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,29 +30,25 @@ from qlq.disk.turn import Turn
 from qlq.errors import BadTag, ConfigError, LedgerDamaged, RemoteMisuse
 from qlq.kme import master
 from qlq.kme.identity import Identities
-from qlq.kme.store import KeyStore
 from qlq.ledger import execution, genesis, merkle, store_file, transition
 from qlq.ledger.genesis import Genesis, Limits, Policy
 from qlq.ledger.merkle import Frontier
-from qlq.ledger.sealing import LinkKey, Opener
+from qlq.ledger.sealing import Opener
 from qlq.ledger.state import State
 from qlq.ledger.store import LedgerStore
 from qlq.ledger.store_file import STORAGE_KEY_BYTES
 from qlq.ledger.transition import Rules, Tip
 from qlq.node.engines.solo import SoloEngine
+from qlq.node.link_keys import LinkKeys
 from qlq.node.loop import Loop
-from qlq.node.parties import party_folder
-from qlq.node.validator import LinkKeys, Validator
+from qlq.node.validator import Validator
 from qlq.node.verification import Verifier
-from qlq.qkd.duties import Party
 
 FOLDER = "ledger"
 KEYS_FILE = "node.sealed"
 KEYS_BYTES_MAX = 4096
 TURN_S = 60.0
 """Longest wait for another command on the same ledger."""
-VALIDATOR_PARTY = Party.BOB
-"""The validator holds Bob's copies of the home's link keys, wallets hold Alice's."""
 
 
 class _Kept(msgspec.Struct, frozen=True, array_like=True):
@@ -205,7 +200,7 @@ def opened(settings: Settings) -> Iterator[Validator]:
         engine = SoloEngine(where)
         try:
             with LedgerStore(where, keys.storage) as store:
-                yield _assembled(store, engine, verifier, keys, link_keys(settings))
+                yield _assembled(store, engine, verifier, keys, LinkKeys(settings))
         finally:
             engine.close()
             verifier.close()
@@ -258,22 +253,3 @@ def load(store: LedgerStore) -> tuple[State, Tip]:
             f"{store.path}: the state is not the one after block {height}: qlq ledger repair"
         )
     return state, tip
-
-
-def link_keys(settings: Settings) -> LinkKeys:
-    """The validator's copies of the link keys of this home."""
-
-    @contextmanager
-    def use(key_id: bytes) -> Iterator[LinkKey]:
-        sealing_key = master.obtain(
-            passphrase=settings.passphrase,
-            data_folder=settings.home,
-            settings_folder=settings.settings_folder,
-        )
-        with KeyStore(party_folder(settings.home, VALIDATOR_PARTY), sealing_key) as keys:
-            name = str(uuid.UUID(bytes=key_id))
-            claim = keys.find(name).description.worth.claim
-            with keys.using(name) as material:
-                yield LinkKey(key_id, claim, material)
-
-    return use

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from qlq.errors import InvalidTransaction, KeyStoreError, LocalMisuse, TransactionFault
@@ -20,11 +18,9 @@ from qlq.ledger.state import State
 from qlq.ledger.store import LedgerStore
 from qlq.ledger.transaction import SignedTransaction
 from qlq.ledger.transition import Rules, Tip
+from qlq.node.link_keys import LinkKeys
 from qlq.node.loop import Loop, Made
 from qlq.node.verification import Verifier
-
-LinkKeys = Callable[[bytes], AbstractContextManager[LinkKey]]
-"""Opens a link key by the 16 bytes of its UUID for one use: used up if the block ends well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +61,11 @@ class Validator:
         self._mempool = Mempool(rules.chain, rules.genesis)
 
     @property
+    def address(self) -> bytes:
+        """This validator's address."""
+        return self._opener.address
+
+    @property
     def state(self) -> State:
         """After the last final block."""
         return self._loop.state
@@ -99,7 +100,7 @@ class Validator:
         if not record.key_id:
             return self._take_in(sealing.unseal(sealed, self._opener, _no_link_key), peer)
         try:
-            with self._link_keys(record.key_id) as link:
+            with self._link_keys.using(record.key_id) as link:
                 signed = sealing.unseal(sealed, self._opener, lambda _: link)
         except (KeyStoreError, LocalMisuse) as error:
             raise InvalidTransaction(TransactionFault.SEAL_KEY_UNKNOWN, str(error)) from error
