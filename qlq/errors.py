@@ -274,6 +274,8 @@ class PulseFault(StrEnum):
     """A field that this version leaves empty is not."""
     EMPTY = "empty"
     """There is no pulse at all."""
+    TORN = "torn"
+    """The file ends within a pulse: cut off, lengthened, or being written."""
 
 
 class InvalidPulse(QLQError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 from qlq.cli import console, rng, settings, terms
 
 if TYPE_CHECKING:
+    from qlq.node.pulsing import Checked
     from qlq.qrng.beacon import Pulse
 
 SCHEMA_CERTIFY = "qlq.rng.certify/1"
@@ -141,7 +143,8 @@ def verify(
     from qlq.archive import bundle as bundles
     from qlq.node import certifying
 
-    verdict = bundles.check(bundle, signer=signer)
+    wanted = _hex_digest(signer, characters=certifying.FINGERPRINT_BYTES)
+    verdict = bundles.check(bundle, signer=wanted)
     own = certifying.own_fingerprint(settings.load())
     whose = "unknown" if not verdict.signer else "own" if verdict.signer == own else "another"
     if json:
@@ -265,36 +268,84 @@ def check_pulses(
     against: Annotated[
         Path | None, typer.Option(help="Another copy of the chain: a fork is found.")
     ] = None,
+    growing: Annotated[
+        bool,
+        typer.Option("--growing", help="The file is being written: its last pulse may be torn."),
+    ] = False,
     json: rng.Json = False,
 ) -> None:
-    """Verify a chain of pulses from its file alone; exits with 7 unless every byte fits."""
+    """Verify a chain of pulses from its file alone; exits with 7 unless every byte fits.
+
+    Bytes of an unfinished pulse at the end are a fault, too, unless --growing says that the file
+    is being written. Whole pulses that were cut off show beside a longer copy only: --against.
+    """
     console.State.document_schema = SCHEMA_CHECK_PULSES if json else None
     from qlq.node import pulsing
+    from qlq.qrng import beacon
 
-    checked = pulsing.check(file, signer=signer, against=against)
-    last = checked.chain.last
-    fields = {
-        "valid": checked.fault is None,
-        "pulses": checked.chain.next_index,
-        "signer": checked.signer,
-        "last": None if last is None else _pulse_fields(last),
-        "torn_bytes": checked.torn_bytes,
-        "fault": None
-        if checked.fault is None
-        else {
-            "reason": checked.fault.reason.value,
-            "index": checked.fault.index,
-            "detail": str(checked.fault),
-        },
-    }
+    checked = pulsing.check(
+        file,
+        signer=_hex_digest(signer, characters=2 * beacon.VALUE_BYTES),
+        against=against,
+        tail=pulsing.Tail.GROWING if growing else pulsing.Tail.WHOLE,
+    )
     if json:
-        console.document(SCHEMA_CHECK_PULSES, fields)
+        console.document(SCHEMA_CHECK_PULSES, _checked_fields(checked))
     else:
-        state = "valid" if checked.fault is None else str(checked.fault)
-        console.out().print(f"{file}: {checked.chain.next_index} pulses, {state}", markup=False)
+        _show_checked(file, checked)
     if checked.torn_bytes:
         console.tell(f"{file} ends with {checked.torn_bytes} bytes of an unwritten pulse")
+    if (missing := (checked.against_pulses or 0) - checked.chain.next_index) > 0:
+        console.tell(f"{against} has {missing} more: {file} was cut off, or is an older copy")
     if checked.signer and signer is None:
         console.tell(f"signed with the key {checked.signer}; give it as --signer to insist on it")
     if checked.fault is not None:
         raise typer.Exit(console.EXIT_INTEGRITY)
+
+
+def _checked_fields(checked: Checked) -> dict[str, Any]:
+    """What the check of a file of pulses found, as a document."""
+    last, fault = checked.chain.last, checked.fault
+    tiers = Counter(body.tier for body in checked.bodies)
+    return {
+        "valid": fault is None,
+        "pulses": checked.chain.next_index,
+        "tiers": {f"T{tier}": count for tier, count in sorted(tiers.items())},
+        "degraded": sum(bool(body.degraded) for body in checked.bodies),
+        "signer": checked.signer,
+        "last": None if last is None else _pulse_fields(last),
+        "torn_bytes": checked.torn_bytes,
+        "against_pulses": checked.against_pulses,
+        "fault": None
+        if fault is None
+        else {"reason": fault.reason.value, "index": fault.index, "detail": str(fault)},
+    }
+
+
+def _show_checked(file: Path, checked: Checked) -> None:
+    """The same for people, with what the pulses are worth."""
+    from qlq.provenance import EntropyTier
+
+    state = "valid" if checked.fault is None else str(checked.fault)
+    out = console.out()
+    out.print(f"{file}: {checked.chain.next_index} pulses, {state}", markup=False)
+    for tier, count in sorted(Counter(body.tier for body in checked.bodies).items()):
+        out.print(f"{EntropyTier(tier).label}: {count} pulses", markup=False)
+    if count := sum(bool(body.degraded) for body in checked.bodies):
+        out.print(f"degraded, of the operating system: {count} pulses", markup=False)
+
+
+def _hex_digest(text: str | None, *, characters: int) -> str | None:
+    """A fingerprint that was given as an option, in lower case; None if none was.
+
+    Raises:
+        ConfigError: It is none: nothing could ever be signed with it.
+    """
+    from qlq.errors import ConfigError
+
+    if text is None:
+        return None
+    digest = text.strip().lower()
+    if len(digest) != characters or not set(digest) <= set("0123456789abcdef"):
+        raise ConfigError(f"--signer takes {characters} hexadecimal digits, not {text!r}")
+    return digest

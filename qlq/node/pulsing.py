@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,7 +41,7 @@ from qlq.node import certifying, entropy, orders
 from qlq.node.entropy import EntropyOrder
 from qlq.provenance import EntropyTier
 from qlq.qrng import beacon
-from qlq.qrng.beacon import VALUE_BYTES, Chain, LocalValue, Pulse
+from qlq.qrng.beacon import VALUE_BYTES, Body, Chain, LocalValue, Pulse
 from qlq.qrng.generators import Pool
 
 FOLDER = "beacon"
@@ -141,30 +142,48 @@ def pulse(order: EntropyOrder, settings: Settings, *, period_s: int, tell: Tell)
         home.turn.give_back()
 
 
+class Tail(Enum):
+    """What the beginning of one more pulse at the end of a file is."""
+
+    WHOLE = "whole"
+    """A fault: the file was cut off or lengthened."""
+    GROWING = "growing"
+    """None: the file is being written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """What the check of a file found.
 
     Attributes:
         chain: The pulses that verify, from the first one on.
+        bodies: Of the same pulses.
         signer: SHA-512 (hex) of the file's key.
         torn_bytes: Bytes of an unwritten pulse at the end.
+        against_pulses: Pulses of the other copy; None without one, or where it does not verify.
         fault: The first thing that is wrong; None if nothing is.
     """
 
     chain: Chain
+    bodies: tuple[Body, ...]
     signer: str
     torn_bytes: int
+    against_pulses: int | None
     fault: InvalidPulse | None
 
 
-def check(path: Path, *, signer: str | None, against: Path | None) -> Checked:
+def check(
+    path: Path, *, signer: str | None, against: Path | None, tail: Tail = Tail.WHOLE
+) -> Checked:
     """Verify a chain from its file alone.
+
+    That whole pulses are missing at the end shows in another copy only: `against_pulses`.
 
     Args:
         path: The file.
         signer: SHA-512 (hex) of the key that must have signed; None accepts any.
         against: Another copy of the chain, which must verify too; None compares with nothing.
+        tail: What an unfinished pulse at the end of either file is.
 
     Raises:
         ConfigError: A file cannot be read, or is none of pulses.
@@ -172,25 +191,32 @@ def check(path: Path, *, signer: str | None, against: Path | None) -> Checked:
     """
     stored = pulses.read(path)
     found = beacon.fingerprint(stored.key).hex()
-    chain, fault = _verified(stored)
+    chain, bodies, fault = _verified(stored)
     if signer is not None and signer != found:
         fault = InvalidPulse(PulseFault.SIGNER, index=None, detail=f"{found}, wanted {signer}")
+    others = None
     if fault is None and against is not None:
-        fault = _compared(stored, pulses.read(against))
-    return Checked(chain, found, stored.torn_bytes, fault)
+        other = pulses.read(against)
+        fault = _compared(stored, other) or _torn(other, tail, whose="the other copy")
+        others = len(other.records) if fault is None else None
+    fault = fault or _torn(stored, tail, whose="the file")
+    return Checked(chain, bodies, found, stored.torn_bytes, others, fault)
 
 
-def _verified(stored: PulseFile) -> tuple[Chain, InvalidPulse | None]:
-    """The chain up to the first fault, and the fault."""
+def _verified(stored: PulseFile) -> tuple[Chain, tuple[Body, ...], InvalidPulse | None]:
+    """The chain up to the first fault, its pulses, and the fault."""
     chain = beacon.begin(stored.key)
+    bodies = []
     try:
         for record in stored.records:
-            chain = beacon.extend(chain, beacon.decode(record))
+            pulse = beacon.decode(record)
+            chain = beacon.extend(chain, pulse)
+            bodies.append(pulse.body)
     except InvalidPulse as error:
-        return chain, error
-    if chain.last is None:
-        return chain, InvalidPulse(PulseFault.EMPTY, index=None, detail="it has no pulse")
-    return chain, None
+        return chain, tuple(bodies), error
+    if not bodies:
+        return chain, (), InvalidPulse(PulseFault.EMPTY, index=None, detail="it has no pulse")
+    return chain, tuple(bodies), None
 
 
 def _compared(stored: PulseFile, other: PulseFile) -> InvalidPulse | None:
@@ -204,6 +230,17 @@ def _compared(stored: PulseFile, other: PulseFile) -> InvalidPulse | None:
     except InvalidPulse as error:
         return error
     return None
+
+
+def _torn(stored: PulseFile, tail: Tail, *, whose: str) -> InvalidPulse | None:
+    """The fault of a file that ends within a pulse, unless it may."""
+    if not stored.torn_bytes or tail is Tail.GROWING:
+        return None
+    return InvalidPulse(
+        PulseFault.TORN,
+        index=len(stored.records),
+        detail=f"{whose} ends with {stored.torn_bytes} bytes of it",
+    )
 
 
 class _Home:

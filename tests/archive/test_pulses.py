@@ -12,6 +12,7 @@ from qlq.archive import pulses
 from qlq.crypto.signing import Algorithm, SigningKey, VerifyingKey
 from qlq.errors import ArchiveInvalid, ConfigError, InvalidPulse, InvariantBroken
 from qlq.node import pulsing
+from qlq.node.pulsing import Tail
 from qlq.qrng import beacon
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "beacon"
@@ -54,8 +55,11 @@ def test_every_tail_of_an_unwritten_pulse_is_torn_and_no_damage(file: Path) -> N
         found = pulses.read(file)
         assert list(found.records) == RECORDS[:2]
         assert (found.sound_bytes, found.torn_bytes) == (sound, size - sound)
-        checked = pulsing.check(file, signer=None, against=None)
+        checked = pulsing.check(file, signer=None, against=None, tail=Tail.GROWING)
         assert (checked.fault, checked.torn_bytes) == (None, size - sound)
+        fault = pulsing.check(file, signer=None, against=None).fault
+        assert fault is not None
+        assert (fault.reason.value, fault.index) == ("torn", 2)
 
 
 def test_an_append_replaces_a_torn_tail(file: Path) -> None:
@@ -150,6 +154,20 @@ def test_a_fork_is_found_by_comparing_two_copies(file: Path) -> None:
     fault = pulsing.check(file, signer=None, against=other).fault
     assert fault is not None
     assert (fault.reason.value, fault.index) == ("fork", 2)
+
+
+def test_a_copy_is_held_to_the_same_and_a_longer_one_shows_what_is_missing(file: Path) -> None:
+    other, data = file.with_name("other"), file.read_bytes()
+    other.write_bytes(data)
+    file.write_bytes(data[: len(data) - 8 - len(RECORDS[2])])  # exactly one pulse is cut off
+    found = pulsing.check(file, signer=None, against=other)
+    assert (found.fault, found.chain.next_index, found.against_pulses) == (None, 2, 3)
+    other.write_bytes(data[:-1])
+    found = pulsing.check(file, signer=None, against=other)
+    assert found.fault is not None
+    assert "the other copy ends" in str(found.fault)
+    found = pulsing.check(file, signer=None, against=other, tail=Tail.GROWING)
+    assert (found.fault, found.against_pulses) == (None, 2)
 
 
 def test_the_wanted_signer_is_insisted_on(file: Path) -> None:

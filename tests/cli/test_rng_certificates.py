@@ -197,6 +197,50 @@ def test_pulses_are_made_one_after_the_other_and_verify(here: Run, document: Che
     assert checked["pulses"] == 1
 
 
+@pytest.mark.parametrize("tail", ["cut", "lengthened"])
+def test_a_torn_tail_exits_with_7_unless_the_file_is_being_written(
+    here: Run, document: Check, tail: str
+) -> None:
+    for _ in range(2):
+        made = document(here("rng", "pulse", "--backend", "aer", "--json").stdout, "qlq.rng.pulse")
+    file = Path(made["file"])
+    data = file.read_bytes()
+    file.write_bytes(data[:-9] if tail == "cut" else data + data[1966:1999])
+    whole = 1 if tail == "cut" else 2
+    done = here("rng", "check-pulses", str(file), "--json")
+    found = document(done.stdout, "qlq.rng.check-pulses")
+    assert (done.returncode, found["valid"], found["fault"]["reason"]) == (7, False, "torn")
+    assert found["fault"]["index"] == found["pulses"] == whole
+    done = here("rng", "check-pulses", str(file), "--json", "--growing")
+    found = document(done.stdout, "qlq.rng.check-pulses")
+    assert (done.returncode, found["valid"], found["pulses"]) == (0, True, whole)
+    assert found["torn_bytes"] > 0
+
+
+def test_the_tiers_of_a_chain_are_told(here: Run, document: Check) -> None:
+    fallback = ("rng", "pulse", "--backend", "classical", "--allow-fallback", "--json")
+    here(*fallback)
+    made = document(here("rng", "pulse", "--backend", "aer", "--json").stdout, "qlq.rng.pulse")
+    here("rng", "pulse", "--backend", "aer")
+    found = document(
+        here("rng", "check-pulses", made["file"], "--json").stdout, "qlq.rng.check-pulses"
+    )
+    assert (found["tiers"], found["degraded"]) == ({"T0": 3}, 2)
+    told = here("rng", "check-pulses", made["file"]).stdout
+    assert "T0 none: 3 pulses" in told
+    assert "degraded, of the operating system: 2 pulses" in told
+
+
+@pytest.mark.parametrize("text", ["", "zz" * 64, "00" * 63, "00" * 65])
+def test_what_is_no_fingerprint_is_a_usage_error(
+    here: Run, document: Check, tmp_path: Path, text: str
+) -> None:
+    for command in ("check-pulses", "verify"):
+        done = here("rng", command, str(tmp_path), "--signer", text, "--json")
+        assert done.returncode == 2
+        assert "--signer" in document(done.stdout, "qlq.error")["error"]["message"]
+
+
 def test_a_damaged_file_exits_with_7(here: Run, document: Check) -> None:
     made = document(here("rng", "pulse", "--backend", "aer", "--json").stdout, "qlq.rng.pulse")
     flip(Path(made["file"]), 11)
