@@ -14,7 +14,8 @@ from qlq import codec
 from qlq.consensus import checks
 from qlq.consensus.validators import VALIDATORS_MAX, Validators
 from qlq.consensus.votes import SIGNATURE_CONTEXT, Round, SignedVote, Vote
-from qlq.errors import BadSignature, CertificateFault, InvalidCertificate
+from qlq.errors import BadSignature, InvalidCertificate
+from qlq.faults import CertificateFault
 
 CERTIFICATE_BYTES_MAX = 1 << 19
 """A hundred signatures of the longest kind, and what is around them."""

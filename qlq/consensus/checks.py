@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from qlq.consensus.validators import ADDRESS_BYTES, Validators
 from qlq.crypto.signing import VerifyingKey
-from qlq.errors import BadSignature, InvalidVote, RemoteMisuse, VoteFault
+from qlq.errors import BadSignature, InvalidVote, RemoteMisuse
+from qlq.faults import VoteFault
 
 DIGEST_BYTES = 32
 COUNT_MAX = (1 << 63) - 1

@@ -30,7 +30,8 @@ from qlq.consensus.certificate import CERTIFICATE_BYTES_MAX, QuorumCertificate
 from qlq.consensus.validators import Validators
 from qlq.consensus.votes import VOTE_BYTES_MAX, Round
 from qlq.crypto.signing import SigningKey
-from qlq.errors import CertificateFault, InvalidCertificate, InvalidVote, VoteFault
+from qlq.errors import InvalidCertificate, InvalidVote
+from qlq.faults import CertificateFault, VoteFault
 
 SIGNATURE_CONTEXT = b"qlq/statement/1"
 STATEMENT_BYTES_MAX = 2 * CERTIFICATE_BYTES_MAX + VOTE_BYTES_MAX

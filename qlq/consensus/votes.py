@@ -15,7 +15,8 @@ from qlq import codec
 from qlq.consensus import checks
 from qlq.consensus.validators import Validators
 from qlq.crypto.signing import SigningKey
-from qlq.errors import InvalidVote, VoteFault
+from qlq.errors import InvalidVote
+from qlq.faults import VoteFault
 
 SIGNATURE_CONTEXT = b"qlq/vote/1"
 VOTE_BYTES_MAX = 1 << 13

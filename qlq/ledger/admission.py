@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from qlq.crypto.signing import VerifyingKey
-from qlq.errors import InvalidTransaction, RemoteMisuse, TransactionFault
+from qlq.errors import InvalidTransaction, RemoteMisuse
+from qlq.faults import TransactionFault
 from qlq.ledger import address, holdings, operations, records, transaction
 from qlq.ledger.genesis import Genesis, Limits, Policy
 from qlq.ledger.records import Account

@@ -11,7 +11,8 @@ import msgspec
 from qlq import codec
 from qlq.consensus.proposer import ProposerMode
 from qlq.crypto import digest
-from qlq.errors import BlockFault, InvalidBlock, RemoteMisuse
+from qlq.errors import InvalidBlock, RemoteMisuse
+from qlq.faults import BlockFault
 from qlq.ledger import merkle
 from qlq.ledger.receipt import Receipt
 

@@ -15,13 +15,8 @@ from qlq import codec
 from qlq.consensus import validators as validator_sets
 from qlq.crypto import digest
 from qlq.crypto.signing import VerifyingKey
-from qlq.errors import (
-    BadSignature,
-    InvalidPulse,
-    InvalidTransaction,
-    RemoteMisuse,
-    TransactionFault,
-)
+from qlq.errors import BadSignature, InvalidPulse, InvalidTransaction, RemoteMisuse
+from qlq.faults import TransactionFault
 from qlq.ledger import holdings, operations, records
 from qlq.ledger.genesis import Genesis
 from qlq.ledger.operations import Leg, Operation

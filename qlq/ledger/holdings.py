@@ -5,7 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from qlq import codec
-from qlq.errors import InvalidTransaction, TransactionFault
+from qlq.errors import InvalidTransaction
+from qlq.faults import TransactionFault
 from qlq.ledger import records
 from qlq.ledger.genesis import PolicyKind
 from qlq.ledger.operations import AMOUNT_MAX, NATIVE

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Protocol
 
-from qlq.errors import InvalidTransaction, TransactionFault
+from qlq.errors import InvalidTransaction
+from qlq.faults import TransactionFault
 from qlq.ledger import admission
 from qlq.ledger.genesis import Genesis
 from qlq.ledger.records import Account

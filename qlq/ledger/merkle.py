@@ -30,7 +30,8 @@ from hashlib import sha256
 import msgspec
 
 from qlq import codec
-from qlq.errors import InvalidProof, ProofFault
+from qlq.errors import InvalidProof
+from qlq.faults import ProofFault
 
 HASH_BYTES = 32
 SIZE_MAX = (1 << 63) - 1

@@ -12,7 +12,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from qlq.errors import InvalidTransaction, TransactionFault
+from qlq.errors import InvalidTransaction
+from qlq.faults import TransactionFault
 
 ID_BYTES = 32
 KEY_ID_BYTES = 16

@@ -7,7 +7,7 @@ from enum import IntEnum
 import msgspec
 
 from qlq import codec
-from qlq.errors import TransactionFault
+from qlq.faults import TransactionFault
 
 NO_FAULT = 0
 NO_WRITES = bytes(32)

@@ -22,7 +22,8 @@ import msgspec
 from qlq import codec
 from qlq.crypto import aead, digest, kdf
 from qlq.crypto.kem import DecapsulationKey, EncapsulationKey
-from qlq.errors import BadTag, InvalidTransaction, RemoteMisuse, TransactionFault
+from qlq.errors import BadTag, InvalidTransaction, RemoteMisuse
+from qlq.faults import TransactionFault
 from qlq.ledger import transaction
 from qlq.ledger.operations import ID_BYTES
 from qlq.ledger.transaction import COUNT_MAX, READERS_MAX, SealKind, SealRecord, SignedTransaction

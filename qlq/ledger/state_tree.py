@@ -40,7 +40,8 @@ from typing import TypeAlias
 import msgspec
 
 from qlq import codec
-from qlq.errors import InvalidProof, ProofFault, RemoteMisuse
+from qlq.errors import InvalidProof, RemoteMisuse
+from qlq.faults import ProofFault
 
 HASH_BYTES = 32
 DEPTH_MAX = 256

@@ -17,7 +17,8 @@ import msgspec
 from qlq import codec
 from qlq.crypto import digest
 from qlq.crypto.signing import SigningKey, VerifyingKey
-from qlq.errors import BadSignature, InvalidTransaction, RemoteMisuse, TransactionFault
+from qlq.errors import BadSignature, InvalidTransaction, RemoteMisuse
+from qlq.faults import TransactionFault
 from qlq.ledger import operations
 from qlq.ledger.operations import (
     ID_BYTES,

@@ -17,13 +17,8 @@ from msgspec.structs import replace
 from qlq import codec
 from qlq.consensus import proposer
 from qlq.crypto import digest
-from qlq.errors import (
-    BlockFault,
-    InvalidBlock,
-    InvalidTransaction,
-    InvariantBroken,
-    TransactionFault,
-)
+from qlq.errors import InvalidBlock, InvalidTransaction, InvariantBroken
+from qlq.faults import BlockFault, TransactionFault
 from qlq.ledger import admission, block, execution, holdings, merkle, records, transaction
 from qlq.ledger.admission import Verify
 from qlq.ledger.block import NO_BEACON, Block, Header

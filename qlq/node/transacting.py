@@ -21,7 +21,8 @@ import msgspec
 from qlq.config import Settings
 from qlq.crypto.kem import EncapsulationKey
 from qlq.crypto.signing import SigningKey
-from qlq.errors import ConfigError, InvalidTransaction, KeysExhausted, TransactionFault
+from qlq.errors import ConfigError, InvalidTransaction, KeysExhausted
+from qlq.faults import TransactionFault
 from qlq.ledger import address, admission, execution, holdings, operations, sealing, transaction
 from qlq.ledger.genesis import PolicyKind
 from qlq.ledger.operations import Operation

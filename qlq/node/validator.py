@@ -10,7 +10,8 @@ import itertools
 import time
 from dataclasses import dataclass
 
-from qlq.errors import InvalidTransaction, KeyStoreError, LocalMisuse, TransactionFault
+from qlq.errors import InvalidTransaction, KeyStoreError, LocalMisuse
+from qlq.faults import TransactionFault
 from qlq.ledger import admission, sealing, transaction, transition
 from qlq.ledger.mempool import Mempool, Waiting
 from qlq.ledger.sealing import LinkKey, Opener

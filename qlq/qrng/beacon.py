@@ -24,7 +24,8 @@ import msgspec
 
 from qlq import codec
 from qlq.crypto.signing import SigningKey, VerifyingKey
-from qlq.errors import BadSignature, InvalidPulse, PulseFault, RemoteMisuse
+from qlq.errors import BadSignature, InvalidPulse, RemoteMisuse
+from qlq.faults import PulseFault
 from qlq.provenance import EntropyTier
 
 VALUE_BYTES = 64

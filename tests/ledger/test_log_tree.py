@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qlq.errors import InvalidProof, ProofFault, RemoteMisuse
+from qlq.errors import InvalidProof, RemoteMisuse
+from qlq.faults import ProofFault
 from qlq.ledger import merkle
 from qlq.ledger.merkle import Frontier
 

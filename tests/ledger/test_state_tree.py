@@ -16,7 +16,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from qlq.errors import InvalidProof, ProofFault
+from qlq.errors import InvalidProof
+from qlq.faults import ProofFault
 from qlq.ledger import state_tree
 from qlq.ledger.state_tree import EMPTY, Ending, Proof
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from qlq import codec
 from qlq.crypto.signing import Algorithm, SigningKey, VerifyingKey
-from qlq.errors import InvalidPulse, PulseFault
+from qlq.errors import InvalidPulse
+from qlq.faults import PulseFault
 from qlq.provenance import EntropyTier
 from qlq.qrng import beacon
 from qlq.qrng.beacon import Chain, Contribution, External, LocalValue, Pulse, Status
