@@ -50,6 +50,8 @@ SEED_RAW_BITS = max(
 )
 """Raw bits of a seed where the assessment may be short."""
 
+NOT_ALLOWED = "bytes of the operating system were not allowed to stand in"
+
 Tell = Callable[[str], None]
 
 
@@ -88,6 +90,8 @@ class EntropyOrder:
 def check(order: EntropyOrder) -> tuple[Choice, ...]:
     """The quantum backends in order; refuses what needs none to be refused.
 
+    `classical` after others may be named without being allowed: it matters once they all fail.
+
     Raises:
         ConfigError: Naming the value that cannot be used.
         BackendUnavailable: Only `classical` is named, and it is not allowed.
@@ -96,15 +100,18 @@ def check(order: EntropyOrder) -> tuple[Choice, ...]:
         raise ConfigError(f"the deadline must be above 0 seconds: {order.deadline_s}")
     if order.reseed_bytes < 1:
         raise ConfigError(f"a seed serves at least 1 byte, not {order.reseed_bytes}")
-    names = order.backends
-    last = names[-1:] == (Classical().uri,)
-    if last and order.fallback is Fallback.FORBIDDEN:
+    quantum = order.backends[:-1] if _names_classical(order) else order.backends
+    if not quantum and order.fallback is Fallback.FORBIDDEN:
         raise BackendUnavailable(
-            "'classical' is no quantum backend, and bytes of the operating system were not allowed "
-            "to stand in: name a quantum backend, or add --allow-fallback"
+            f"'classical' is no quantum backend, and {NOT_ALLOWED}: name a quantum backend, or add "
+            "--allow-fallback"
         )
-    quantum = names[:-1] if last else names
     return choices.parse(quantum, fallback=Fallback.ALLOWED) if quantum else ()
+
+
+def _names_classical(order: EntropyOrder) -> bool:
+    """Whether the last choice is the operating system."""
+    return order.backends[-1:] == (Classical().uri,)
 
 
 class Source:
@@ -123,7 +130,7 @@ class Source:
         self._monitors: dict[tuple[str, int], health.Monitor] = {}
         self._spent = FREE
         self.attempts: tuple[Attempt, ...] = ()
-        """The backends that were left before the last batch, and why."""
+        """The backends that were left at the last batch, and why; all of them if none gave it."""
 
     def batch(
         self,
@@ -151,14 +158,21 @@ class Source:
         def use(
             choice: Choice, attempts: tuple[Attempt, ...]
         ) -> tuple[Batch, CommittedSeed | None]:
-            self._tell(f"opening {choice.uri}")
-            with choices.opened(choice.uri, clock=clock) as backend:
-                got = self._measure(backend, clock, entropy_bits, seed_for_output_bits)
             self.attempts = attempts
-            return got
+            self._tell(f"opening {choice.uri}")
+            try:
+                with choices.opened(choice.uri, clock=clock) as backend:
+                    return self._measure(backend, clock, entropy_bits, seed_for_output_bits)
+            except BackendUnavailable as error:
+                self.attempts += (Attempt(choice.uri, type(error).__name__, str(error)),)
+                raise
 
         try:
             batch, seed = choices.first(self._choices, use)
+        except BackendUnavailable as error:
+            if _names_classical(self._order) and self._order.fallback is Fallback.FORBIDDEN:
+                error.add_note(f"'classical' was named, and {NOT_ALLOWED}: add --allow-fallback")
+            raise
         except (JobPending, KeyboardInterrupt) as error:
             error.add_note(
                 "random bytes are measured anew the next time: cancel a job that still runs, "

@@ -108,6 +108,23 @@ def test_without_a_quantum_backend_it_exits_with_4_unless_the_fallback_is_allowe
     assert "exclude each other" in json.loads(refused.stdout)["error"]["message"]
 
 
+def test_classical_after_a_backend_that_works_needs_no_permission(
+    lab: Any, here: Any, document: Any
+) -> None:
+    both = ("rng", "get", "--backend", "lab", "--backend", "classical", SHORT, "--json")
+    done = here(*both)
+    assert done.returncode == 0, done.stderr
+    assert not document(done.stdout, "qlq.rng.get")["degraded"]
+    lab.script("unavailable")
+    done = here(*both)
+    assert done.returncode == 4
+    assert "--allow-fallback" in json.loads(done.stdout)["error"]["message"]
+    done = here(*both, "--allow-fallback")
+    found = document(done.stdout, "qlq.rng.get")
+    assert found["degraded"]
+    assert [one["backend"] for one in found["provenance"]["attempts"]] == ["lab"]
+
+
 def test_degraded_bytes_are_said_on_stderr_even_when_quiet(lab: Any, here: Any) -> None:
     done = here("-q", "rng", "get", "--backend", "lab:down", "--allow-fallback")
     assert done.returncode == 0

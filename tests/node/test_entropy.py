@@ -144,11 +144,38 @@ def test_no_backend_left_raises_unless_the_fallback_is_allowed(lab: Any) -> None
 def test_classical_is_the_fallback_by_name(lab: Any) -> None:
     with pytest.raises(BackendUnavailable, match="--allow-fallback"):
         draw(order("classical"))
-    with pytest.raises(BackendUnavailable, match="--allow-fallback"):
-        draw(order("lab", "classical"))
     assert draw(order("classical", fallback=Fallback.ALLOWED)).degraded
     assert not draw(order("lab", "classical", fallback=Fallback.ALLOWED)).degraded
     assert lab.submits() == 1
+
+
+def test_classical_needs_to_be_allowed_only_where_it_would_have_to_stand_in(lab: Any) -> None:
+    assert not draw(order("lab", "classical")).degraded
+    with pytest.raises(BackendUnavailable, match="moved") as caught:
+        draw(order("lab:down", "classical"))
+    assert "--allow-fallback" in caught.value.__notes__[0]
+    assert lab.submits() == 1
+
+
+def test_every_backend_that_was_left_is_recorded_where_the_fallback_stands_in(lab: Any) -> None:
+    lab.script("unavailable")
+    pool, origin = entropy.open_pool(order("lab:down", "lab", fallback=Fallback.ALLOWED), silent)
+    assert pool.draw(32).degraded
+    assert [(one.backend, one.error) for one in origin.attempts] == [
+        ("lab:down", "BackendUnavailable"),
+        ("lab", "BackendUnavailable"),
+    ]
+    assert "closed" in origin.attempts[1].detail
+
+
+def test_a_backend_that_is_lost_in_mid_stream_is_recorded(lab: Any) -> None:
+    lab.script("ok", "unavailable")
+    wish = order("lab", fallback=Fallback.ALLOWED, reseed_bytes=32)
+    pool, origin = entropy.open_pool(wish, silent)
+    assert not pool.draw(32).degraded
+    assert origin.attempts == ()
+    assert pool.draw(32).degraded
+    assert [one.backend for one in origin.attempts] == ["lab"]
 
 
 def test_nothing_is_sent_without_consent(lab: Any) -> None:
