@@ -1,0 +1,1 @@
+"""The contract language, its two back-ends and the engine that runs one call within its gas."""
