@@ -29,7 +29,7 @@ def parse(text: str, decimals: int) -> int:
         raise ConfigError(
             f"{text} has {len(part)} places after the point, the asset has {decimals}"
         )
-    amount = int(whole) * 10**decimals + int((part[:decimals] or "0").ljust(decimals, "0") or "0")
+    amount = int(whole + part[:decimals].ljust(decimals, "0"))
     if not 0 < amount <= AMOUNT_MAX:
         raise ConfigError(f"{text} is {amount} smallest units; 1 to {AMOUNT_MAX} can be moved")
     return amount

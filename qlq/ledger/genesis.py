@@ -156,7 +156,7 @@ def decode(data: bytes) -> Genesis:
     if len(data) > GENESIS_BYTES_MAX:
         raise ConfigError(f"a genesis has at most {GENESIS_BYTES_MAX} bytes, not {len(data)}")
     try:
-        genesis = codec.decode(data, Genesis)
+        genesis: Genesis = codec.decode(data, Genesis)
     except RemoteMisuse as error:
         raise ConfigError(f"not the genesis of a chain: {error}") from error
     check(genesis)

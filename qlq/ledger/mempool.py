@@ -99,7 +99,7 @@ class Mempool:
         return len(self._ids)
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         """Bytes of all that wait."""
         return self._bytes
 

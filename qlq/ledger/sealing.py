@@ -206,7 +206,7 @@ def decode(data: bytes, *, bytes_max: int) -> SealedTransaction:
         detail = f"{len(data)} bytes; at most {bytes_max}"
         raise InvalidTransaction(TransactionFault.SEAL_TOO_LARGE, detail)
     try:
-        sealed = codec.decode(data, SealedTransaction)
+        sealed: SealedTransaction = codec.decode(data, SealedTransaction)
     except RemoteMisuse as error:
         raise InvalidTransaction(TransactionFault.MALFORMED, str(error)) from error
     fits = (

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from qlq import codec
 from qlq.consensus import certificate as certificates
@@ -297,8 +297,8 @@ class LedgerStore:
         body = self._unseal(row[0], "body", header.height)
         receipts = self._unseal(row[1], "receipts", header.height)
         try:
-            entries = codec.decode(body, tuple[bytes, ...])
-            found = codec.decode(receipts, tuple[Receipt, ...])
+            entries: tuple[bytes, ...] = codec.decode(body, tuple[bytes, ...])
+            found: tuple[Receipt, ...] = codec.decode(receipts, tuple[Receipt, ...])
         except RemoteMisuse as error:
             raise self._damaged(f"block {header.height} cannot be read: {error}") from error
         return Stored(Block(header, entries), certificate, found)
@@ -307,7 +307,7 @@ class LedgerStore:
         self, height: int, hash_: object, data: object, certificate: object
     ) -> tuple[Header, QuorumCertificate]:
         try:
-            header = codec.decode(data if isinstance(data, bytes) else b"", Header)
+            header: Header = codec.decode(data if isinstance(data, bytes) else b"", Header)
             found = certificates.decode(certificate if isinstance(certificate, bytes) else b"")
         except RemoteMisuse as error:
             raise self._damaged(f"block {height} cannot be read: {error}") from error
@@ -334,9 +334,9 @@ class LedgerStore:
             shown = where.hex() if isinstance(where, bytes) else where
             raise self._damaged(f"{what} {shown} does not open") from error
 
-    def _one(self, query: str, *values: int | bytes) -> tuple[object, ...] | None:
+    def _one(self, query: str, *values: int | bytes) -> tuple[Any, ...] | None:
         with self._translated():
-            row: tuple[object, ...] | None = self._db.execute(query, values).fetchone()
+            row: tuple[Any, ...] | None = self._db.execute(query, values).fetchone()
         return row
 
     @contextmanager

@@ -174,7 +174,7 @@ def decode(data: bytes) -> SignedTransaction:
     if len(data) > TRANSACTION_BYTES_MAX:
         raise _fault(TransactionFault.MALFORMED, f"{len(data)} bytes; {TRANSACTION_BYTES_MAX} fit")
     try:
-        signed = codec.decode(data, SignedTransaction)
+        signed: SignedTransaction = codec.decode(data, SignedTransaction)
     except RemoteMisuse as error:
         raise _fault(TransactionFault.MALFORMED, str(error)) from error
     check(signed)

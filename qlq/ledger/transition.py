@@ -247,7 +247,9 @@ def _setting(view: View, height: int, whose: bytes, rules: Rules) -> Setting:
 def _carry_out(view: View, entries: Iterable[bytes], setting: Setting, rules: Rules) -> _Carried:
     """Carry out entries one after the other; those that may not be there change nothing."""
     overlay, limits = Overlay(view), rules.genesis.limits
-    kept, receipts, refused = [], [], []
+    kept: list[bytes] = []
+    receipts: list[Receipt] = []
+    refused: list[tuple[bytes, InvalidTransaction]] = []
     gas_left, bytes_left = limits.block_gas_max, limits.block_bytes_max
     for entry in entries:
         try:

@@ -252,14 +252,17 @@ class Loop:
 
 
 def _wire(message: Message) -> bytes:
+    return bytes([_kind(message).value]) + message.to_bytes()
+
+
+def _kind(message: Message) -> _Wire:
     match message:
         case SignedVote():
-            kind = _Wire.VOTE
+            return _Wire.VOTE
         case QuorumCertificate():
-            kind = _Wire.CERTIFICATE
+            return _Wire.CERTIFICATE
         case SignedStatement():
-            kind = _Wire.STATEMENT
-    return bytes([kind.value]) + message.to_bytes()
+            return _Wire.STATEMENT
 
 
 def _event(data: bytes) -> Event:
