@@ -61,7 +61,8 @@ from qlq.consensus.phases import (
 )
 from qlq.consensus.tally import Standing, Tally
 from qlq.consensus.votes import Evidence, Round, SignedVote, Vote
-from qlq.errors import CertificateFault, InvalidCertificate, InvalidVote, LocalMisuse, VoteFault
+from qlq.errors import InvalidCertificate, InvalidVote, LocalMisuse
+from qlq.faults import CertificateFault, VoteFault
 
 Step = tuple[Phase, list[Effect]]
 
@@ -87,7 +88,7 @@ def step(phase: Phase, event: Event) -> Step:
         case VoteHeard(signed):
             return _hear(phase, signed)
         case CertificateHeard(certificate):
-            return _learn(phase, _verified(phase.seat, certificate))
+            return _hear_certificate(phase, certificate)
         case Candidate(block):
             return _prepare(phase, block)
         case LeaveAsked(epoch):
@@ -102,7 +103,7 @@ def _after_decision(phase: Decided, event: Event) -> Step:
         case VoteHeard(signed):
             return _hear(phase, signed)
         case CertificateHeard(certificate):
-            return phase, [_compare(phase.certificate, _verified(phase.seat, certificate))]
+            return _hear_after_decision(phase, certificate)
         case LeaveAsked(epoch):
             # No promise to keep on disk: who has the certificate votes no more.
             return phase, [Send(_state(phase.seat, epoch, commit=phase.certificate, lock=None))]
@@ -165,7 +166,7 @@ def resume(seat: Seat, records: Sequence[Record]) -> Step:
 def _resumed(phase: Open, statement: SignedStatement | None) -> Undecided:
     """The phase of the highest epoch that the records name."""
     seat, tally, lock = phase.seat, phase.tally, phase.lock
-    prepared, committed = (tallies.epoch_of(tally, seat.address, stage) for stage in Round)
+    prepared, committed = _own_epochs(phase)
     left = -1 if statement is None else statement.statement.epoch
     locked = -1 if lock is None else lock.epoch
     epoch = max(0, prepared, committed, left, locked)
@@ -196,14 +197,35 @@ def _check_record(seat: Seat, record: Record) -> None:
         )
 
 
-def _verified(seat: Seat, certificate: QuorumCertificate) -> QuorumCertificate:
-    """The certificate, if it is one of this height."""
+def _hear_certificate(phase: Undecided, certificate: QuorumCertificate) -> Step:
+    """A certificate: refused, without effect, or learned from.
+
+    What says nothing new is answered before signatures are verified: it must not cost anything.
+    """
+    _check_height(phase.seat, certificate)
+    if phase.lock is not None and certificate.round is Round.PREPARE:
+        if certificate.epoch < phase.lock.epoch:
+            return phase, [Ignored(Reason.PAST)]
+        if (certificate.epoch, certificate.block) == (phase.lock.epoch, phase.lock.block):
+            return phase, [Ignored(Reason.KNOWN)]
+    certificates.verify(certificate, chain=phase.seat.chain, validators=phase.seat.validators)
+    return _learn(phase, certificate)
+
+
+def _hear_after_decision(phase: Decided, certificate: QuorumCertificate) -> Step:
+    """A certificate that cannot change anything, but may show that too many lie."""
+    _check_height(phase.seat, certificate)
+    if certificate.block == phase.certificate.block:
+        return phase, [Ignored(Reason.KNOWN)]
+    certificates.verify(certificate, chain=phase.seat.chain, validators=phase.seat.validators)
+    return phase, [_compare(phase.certificate, certificate)]
+
+
+def _check_height(seat: Seat, certificate: QuorumCertificate) -> None:
     if certificate.height != seat.height:
         raise InvalidCertificate(
             CertificateFault.HEIGHT, height=certificate.height, detail=f"this is {seat.height}"
         )
-    certificates.verify(certificate, chain=seat.chain, validators=seat.validators)
-    return certificate
 
 
 def _hear(phase: Phase, signed: SignedVote) -> Step:
@@ -218,20 +240,17 @@ def _hear(phase: Phase, signed: SignedVote) -> Step:
         chain=seat.chain,
         validators=seat.validators,
     )
-    # Before the signature is verified: what says nothing new must not cost anything.
     found = tallies.standing(phase.tally, signed)
     if found in _WITHOUT_EFFECT:
         return phase, [Ignored(_WITHOUT_EFFECT[found])]
     votes.verify(signed, chain=seat.chain, validators=seat.validators)
+    alarm: list[Effect] = [KeyUsedElsewhere(signed)] if signed.signer == seat.address else []
     if found is Standing.DOUBLE:
         tally, evidence = tallies.convict(phase.tally, signed)
-        return replace(phase, tally=tally), [Persist(evidence)]
-    heard = replace(phase, tally=tallies.keep(phase.tally, signed))
-    own: list[Effect] = []
-    if signed.signer == seat.address:
-        own = [Persist(signed), KeyUsedElsewhere(signed)]
-    after, effects = _count(heard, vote)
-    return after, [*own, *effects]
+        return replace(phase, tally=tally), [Persist(evidence), *alarm]
+    record: list[Effect] = [Persist(signed)] if alarm else []
+    after, effects = _count(replace(phase, tally=tallies.keep(phase.tally, signed)), vote)
+    return after, [*record, *alarm, *effects]
 
 
 _WITHOUT_EFFECT = {
@@ -256,11 +275,8 @@ def _learn(phase: Undecided, certificate: QuorumCertificate) -> Step:
     """What follows from a certificate, which always wins over what was seen before."""
     if certificate.round is Round.COMMIT:
         return Decided(phase.seat, phase.tally, certificate), [Final(certificate)]
-    lock = phase.lock
-    if lock is not None and lock.epoch == certificate.epoch:
-        return phase, [_compare(lock, certificate)]
-    if lock is not None and lock.epoch > certificate.epoch:
-        return phase, [Ignored(Reason.PAST)]
+    if phase.lock is not None and phase.lock.epoch >= certificate.epoch:
+        return phase, [_compare(phase.lock, certificate)]
     if certificate.epoch < phase.epoch:
         return replace(phase, lock=certificate), [Persist(certificate)]
     after, effects = _commit(replace(phase, lock=certificate), certificate)
@@ -268,21 +284,24 @@ def _learn(phase: Undecided, certificate: QuorumCertificate) -> Step:
 
 
 def _compare(known: QuorumCertificate, other: QuorumCertificate) -> Effect:
-    """A conflict, if two certificates that cannot both be are about two blocks.
+    """What another certificate says that changes nothing: a conflict, if both cannot be.
 
-    Beside a commit certificate, a prepare certificate of a lower epoch may be of another block.
+    Of two blocks there cannot be two commit certificates, two prepare certificates of one epoch,
+    or a commit certificate and a prepare certificate of its epoch or a later one.
     """
-    is_excluded = other.epoch >= known.epoch or other.round is Round.COMMIT
-    if other.block != known.block and is_excluded:
-        return Conflict(known, other)
-    return Ignored(Reason.KNOWN)
+    if other.block == known.block:
+        return Ignored(Reason.KNOWN)
+    if other.round is Round.PREPARE and other.epoch < known.epoch:
+        return Ignored(Reason.PAST)
+    return Conflict(known, other)
 
 
 def _commit(phase: Undecided, lock: QuorumCertificate) -> Step:
     """Vote to commit to the block of the lock, in its epoch, unless this key has done so."""
     seat = phase.seat
     committed = Committed(seat, phase.tally, lock.epoch, lock)
-    if tallies.epoch_of(phase.tally, seat.address, Round.COMMIT) >= lock.epoch:
+    prepared_in, committed_in = _own_epochs(phase)
+    if committed_in >= lock.epoch or prepared_in > lock.epoch:
         return committed, []
     return _cast(committed, Round.COMMIT, lock.block)
 
@@ -293,10 +312,16 @@ def _prepare(phase: Undecided, block: bytes) -> Step:
         return phase, [Ignored(Reason.LEFT if isinstance(phase, Left) else Reason.VOTED)]
     if phase.bound is not None and block != phase.bound:
         return phase, [Ignored(Reason.BOUND)]
-    seat = phase.seat
-    if tallies.epoch_of(phase.tally, seat.address, Round.PREPARE) >= phase.epoch:
+    if max(_own_epochs(phase)) >= phase.epoch:
         return phase, [Ignored(Reason.VOTED)]
-    return _cast(Prepared(seat, phase.tally, phase.epoch, phase.lock), Round.PREPARE, block)
+    return _cast(Prepared(phase.seat, phase.tally, phase.epoch, phase.lock), Round.PREPARE, block)
+
+
+def _own_epochs(phase: Undecided) -> tuple[int, int]:
+    """The latest epochs in which this validator's key has prepared and committed; -1 for none."""
+    address = phase.seat.address
+    prepared = tallies.epoch_of(phase.tally, address, Round.PREPARE)
+    return prepared, tallies.epoch_of(phase.tally, address, Round.COMMIT)
 
 
 def _cast(phase: Prepared | Committed, stage: Round, block: bytes) -> Step:
@@ -326,7 +351,7 @@ def _leave(phase: Undecided, epoch: int) -> Step:
             f"height {seat.height} is in epoch {phase.epoch} already, not below {epoch}: "
             f"recover into epoch {phase.epoch + 1} or a later one"
         )
-    committed = tallies.epoch_of(phase.tally, seat.address, Round.COMMIT)
+    _, committed = _own_epochs(phase)
     if committed > (-1 if lock is None else lock.epoch):
         raise LocalMisuse(
             f"this key has committed in epoch {committed} of height {seat.height}, and its lock "
