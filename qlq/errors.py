@@ -194,7 +194,7 @@ class HealthTestFailed(EntropyRefused):
         where = "the serialised stream" if qubit is None else f"qubit {qubit}"
         super().__init__(
             f"the {test} test failed on {where}: {count} reaches the cutoff {cutoff}; the batch is "
-            "discarded: choose other qubits or claim less entropy, and start the source anew"
+            "discarded: start the source anew, and choose other qubits if it fails again"
         )
         self.test = test
         self.qubit = qubit

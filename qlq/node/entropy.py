@@ -24,6 +24,7 @@ from qlq.backends.registry import Classical
 from qlq.errors import (
     BackendUnavailable,
     ConfigError,
+    HealthTestFailed,
     InvariantBroken,
     JobPending,
     MinEntropyTooLow,
@@ -31,7 +32,7 @@ from qlq.errors import (
 from qlq.keys import EntropyBlock
 from qlq.node import consent, orders, sessions
 from qlq.node.consent import Consent
-from qlq.provenance import Attempt, EntropyTier, Kind, Provenance
+from qlq.provenance import Attempt, EntropyTier, Kind, Provenance, Tier
 from qlq.qrng import chain, drbg, extraction, health, source, source_claims
 from qlq.qrng.drbg import Mechanism
 from qlq.qrng.extraction import CommittedSeed, SeedOrigin
@@ -184,14 +185,20 @@ class Source:
 
     def _check_health(self, batch: Batch) -> None:
         """Refuse a batch that fails a health test; its source stays refused."""
-        columns = batch.matrix.shape[1]
+        shots, columns = batch.matrix.shape
         source_name = (batch.provenance.backend, columns)
+        cutoffs = health.bit_cutoffs(source_claims.BUDGET_PER_BIT)
         if source_name not in self._monitors:
-            cutoffs = health.bit_cutoffs(source_claims.BUDGET_PER_BIT)
             self._monitors[source_name] = health.Monitor(cutoffs, columns=columns)
-        released = self._monitors[source_name].release(batch.matrix)
+        try:
+            released = self._monitors[source_name].release(batch.matrix)
+        except HealthTestFailed as error:
+            if error.test == health.REPETITION:
+                rate = health.alarm_rate(cutoffs, shots=shots, columns=columns)
+                error.add_note(_about_alarm(rate, batch.provenance))
+            raise
         if not released.size:
-            raise InvariantBroken(f"{batch.matrix.shape[0]} shots are no start-up test")
+            raise InvariantBroken(f"{shots} shots are no start-up test")
         self._seen = source.screen(batch, seen=self._seen)
 
     def _measure(
@@ -292,6 +299,14 @@ class Source:
         state = drbg.instantiate(Mechanism.CTR_AES256, entropy_input=os.urandom(drbg.SEED_BYTES))
         block, _ = chain.full_entropy(extracted, batch, state, claim=claim, count=count)
         return block
+
+
+def _about_alarm(rate: float, provenance: Provenance) -> str:
+    """How much an alarm of the repetition count test says, and what to do about it."""
+    often = f"fair bits fail this test in 1 of {round(1 / rate):,} batches of this size"
+    if provenance.tier is Tier.SIMULATOR:
+        return f"{often}, and {provenance.backend} is a simulator: run the command again"
+    return f"{often}: a first alarm may be chance, a second one is none"
 
 
 def assess(batch: Batch) -> Assessment:

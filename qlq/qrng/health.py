@@ -105,6 +105,37 @@ def symbol_cutoffs(h: float) -> Cutoffs:
     return Cutoffs(repetition_cutoff(h), proportion, WINDOW_SYMBOLS)
 
 
+def alarm_rate(cutoffs: Cutoffs, *, shots: int, columns: int) -> float:
+    """How often a source of fair bits fails the repetition count test within one batch.
+
+    The test runs over each column and over the stream of all columns, and so does this rate. It
+    is far below 2^-20 a sample, which is the rate of a source that is only as good as its claim;
+    and it grows with the batch. Fair bits fail the adaptive proportion test at no rate worth
+    counting: below 2^-68 a window of 1024 for a claim of 0.8 bit.
+
+    Args:
+        cutoffs: Of bits, with a repetition cutoff of 20 or more: the rate is within 1e-5 of
+            itself there.
+        shots: Samples of each column, at least 1.
+        columns: Qubits, at least 1.
+
+    Source:
+        Feller, An Introduction to Probability Theory, volume 1, XIII.7: runs of equal bits begin
+        at the first bit with probability 2^-(C-1), at each later one with 2^-C, hardly ever
+        together.
+    """
+    alone = _expected_runs(shots, cutoffs.repetition)
+    together = _expected_runs(shots * columns, cutoffs.repetition)
+    return -math.expm1(-(columns * alone + together))
+
+
+def _expected_runs(samples: int, cutoff: int) -> float:
+    """How many runs of at least `cutoff` equal bits begin in a stream of fair bits."""
+    if samples < cutoff:
+        return 0.0
+    return 2.0 ** (1 - cutoff) + (samples - cutoff) * 2.0**-cutoff
+
+
 @kernel(types.int64(_BYTES, types.int64[:, ::1], types.int64[::1], types.int64[::1]))
 def _watch(
     streams: NDArray[np.uint8],

@@ -92,6 +92,18 @@ def test_a_sick_source_is_refused_and_stays_refused(lab: Any, word: str, tests: 
     assert lab.submits() == 1
 
 
+@pytest.mark.parametrize(
+    ("backend", "advice"), [("lab", "may be chance"), ("lab:simulated", "run the command again")]
+)
+def test_an_alarm_says_how_often_fair_bits_raise_it(lab: Any, backend: str, advice: str) -> None:
+    lab.script("stuck")
+    with pytest.raises(HealthTestFailed) as caught:
+        draw(order(backend))
+    (note,) = caught.value.__notes__
+    assert "in 1 of 8,314 batches" in note  # 4 columns of 1,024 bits, and all 4,096
+    assert advice in note
+
+
 def test_a_replayed_job_is_caught_at_the_next_seed(lab: Any) -> None:
     lab.script("replay")
     pool, _ = entropy.open_pool(order("lab", reseed_bytes=32), silent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -44,6 +45,55 @@ def tail(trials: int, p: float, at_least: int) -> float:
 def test_the_proportion_cutoff_is_the_first_that_is_rare_enough(h: float) -> None:
     cutoff = health.proportion_cutoff(h, window=512)
     assert tail(512, 2.0**-h, cutoff) <= 2.0**-20 < tail(512, 2.0**-h, cutoff - 1)
+
+
+def longest_run_rate(samples: int, cutoff: int) -> float:
+    """Exact chance of `cutoff` equal fair bits in a row, by the recurrence of Feller XIII.7."""
+    rates = [0.0] * (cutoff - 1) + [2.0 ** (1 - cutoff)]
+    while len(rates) < samples:
+        ends_here = 2.0**-cutoff * (1 - rates[len(rates) - cutoff])
+        rates.append(rates[-1] + ends_here)
+    return rates[-1] if samples >= cutoff else 0.0
+
+
+def test_the_recurrence_counts_what_an_enumeration_counts() -> None:
+    texts = [f"{number:010b}" for number in range(1 << 10)]
+    for cutoff in (3, 5, 10):
+        found = sum("0" * cutoff in text or "1" * cutoff in text for text in texts)
+        assert longest_run_rate(10, cutoff) == pytest.approx(found / 1024, abs=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("shots", "columns"), [(1024, 8), (1024, 1), (15_625, 64), (25, 1), (26, 1), (27, 2)]
+)
+def test_the_rate_of_false_alarms_is_that_of_runs_in_columns_and_stream(
+    shots: int, columns: int
+) -> None:
+    alone, stream = longest_run_rate(shots, 26), longest_run_rate(shots * columns, 26)
+    exact = 1 - (1 - alone) ** columns * (1 - stream)
+    found = health.alarm_rate(health.bit_cutoffs(0.8), shots=shots, columns=columns)
+    assert found == pytest.approx(exact, rel=1e-5)
+
+
+def test_the_documented_rates_of_false_alarms() -> None:
+    cutoffs = health.bit_cutoffs(0.8)
+    assert health.alarm_rate(cutoffs, shots=1024, columns=8) == pytest.approx(2.41e-4, rel=2e-3)
+    assert health.alarm_rate(cutoffs, shots=15_625, columns=64) == pytest.approx(0.0293, rel=2e-3)
+    assert tail(1023, 0.5, 663) < 2.0**-68  # after the first bit, which counts itself
+
+
+def test_fair_bits_raise_alarms_at_that_rate() -> None:
+    """At a cutoff of 20, where there is something to count: 5 sigma, false alarm 6e-7."""
+    cutoffs = health.Cutoffs(repetition=20, proportion=1024, window=1024)
+    rate = health.alarm_rate(cutoffs, shots=1024, columns=8)
+    rng = np.random.Generator(np.random.PCG64(7))
+    trials, alarms = 5000, 0
+    for _ in range(trials):
+        monitor = health.Monitor(cutoffs, columns=8)
+        with suppress(HealthTestFailed):
+            monitor.release(rng.integers(0, 2, (1024, 8), dtype=np.uint8))
+        alarms += monitor.failure is not None
+    assert abs(alarms - trials * rate) < 5 * math.sqrt(trials * rate)
 
 
 @pytest.mark.parametrize("h", [0.0, -1.0, 8.1, math.nan, math.inf])
