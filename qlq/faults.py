@@ -158,6 +158,8 @@ class TransactionFault(IntEnum):
     """This chain runs no contracts."""
     VALIDATORS_INVALID = 94
     """The new set is no set of validators."""
+    NEW_KEY_INVALID = 95
+    """No key, or without proof that somebody holds it."""
 
     @property
     def word(self) -> str:

@@ -247,7 +247,7 @@ def _rotate(work: Work, wanted: operations.RotateKey) -> None:
         message = work.setting.chain + work.sender
         key.verify(message, wanted.proof, context=ROTATION_CONTEXT)
     except (RemoteMisuse, BadSignature) as error:
-        raise InvalidTransaction(TransactionFault.KEY_MISMATCH, str(error)) from error
+        raise InvalidTransaction(TransactionFault.NEW_KEY_INVALID, str(error)) from error
     holdings.put_account(work.overlay, work.sender, replace(account, key=wanted.key))
     work.emit("key-rotated", digest.sha256(wanted.key))
 
