@@ -19,7 +19,8 @@ QLQError
     PeerAborted            the other party ended the session
   EntropyRefused         random bits below their claim
     HealthTestFailed       a health test stopped the source (test, qubit, count, cutoff)
-    MinEntropyTooLow       the data cannot be assessed, or hold less than is claimed of them
+    MinEntropyTooLow       the data hold less than is claimed or asked of them
+    TooFewSamples          not enough data to say anything about them
   KeyStoreError          KeyNotFound | KeyAlreadyDelivered | KeysExhausted
     KeyStoreDamaged      bytes of the store have changed; nothing in it is used any more
   LedgerError            the ledger cannot do what was asked
@@ -203,7 +204,11 @@ class HealthTestFailed(EntropyRefused):
 
 
 class MinEntropyTooLow(EntropyRefused):
-    """Data are too few or too regular for the min-entropy that is asked of them."""
+    """Data hold less min-entropy than is claimed or asked of them."""
+
+
+class TooFewSamples(EntropyRefused):
+    """Data are too few to be assessed or tested, whatever they hold."""
 
 
 class KeyStoreError(QLQError):

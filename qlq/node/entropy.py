@@ -289,7 +289,7 @@ class Source:
         batch, seed = self.batch(entropy_bits=8 * count + eps_bits, seed_for_output_bits=8 * count)
         claim = self.claim(batch)
         if seed is None:
-            raise MinEntropyTooLow("the batch was measured without a committed seed")
+            raise InvariantBroken("the batch was measured without a committed seed")
         try:
             extracted = extraction.extract(
                 batch, seed=seed, min_entropy_bits=claim.min_entropy_bits, output_bits=8 * count

@@ -134,7 +134,7 @@ def test_an_error_is_a_document_too(
     out = capsys.readouterr().out
     found = document(out, "qlq.error")
     assert json.loads(out)["schema"] == "qlq.rng.assess/1"
-    assert found["error"]["kind"] == "MinEntropyTooLow"
+    assert found["error"]["kind"] == "TooFewSamples"
 
 
 def test_packed_and_unpacked_bits_are_assessed_alike(

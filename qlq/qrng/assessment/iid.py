@@ -111,7 +111,8 @@ def assess(
         permutations: At most how many shuffles, as for `permutation.run`.
 
     Raises:
-        MinEntropyTooLow: There are too few samples, or all are equal.
+        TooFewSamples: There are fewer than `length` insists on.
+        MinEntropyTooLow: All are equal.
         ValueError: The seed or the number of permutations is out of range.
 
     Source:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from qlq.errors import MinEntropyTooLow
+from qlq.errors import MinEntropyTooLow, TooFewSamples
 from qlq.qrng.assessment import estimators
 from qlq.qrng.assessment.estimators import SYMBOLS_MIN, Estimates
 from qlq.qrng.assessment.samples import SAMPLES_MIN, Samples
@@ -62,7 +62,8 @@ def require_samples(samples: Samples, *, length: Length) -> None:
     """Refuse data that cannot be assessed.
 
     Raises:
-        MinEntropyTooLow: There are fewer samples than `length` insists on, or all are equal.
+        TooFewSamples: There are fewer than `length` insists on.
+        MinEntropyTooLow: All are equal.
     """
     if samples.count < length.value:
         way_out = (
@@ -70,7 +71,7 @@ def require_samples(samples: Samples, *, length: Length) -> None:
             if length is Length.STANDARD and samples.count >= SYMBOLS_MIN
             else "collect more"
         )
-        raise MinEntropyTooLow(
+        raise TooFewSamples(
             f"{samples.count} samples are fewer than the {length.value} of SP 800-90B: {way_out}"
             if length is Length.STANDARD
             else f"{samples.count} samples are fewer than the {length.value} that a short "
@@ -94,7 +95,8 @@ def assess(samples: Samples, *, length: Length = Length.STANDARD) -> Assessment:
         length: What to insist on.
 
     Raises:
-        MinEntropyTooLow: There are too few samples, or all are equal.
+        TooFewSamples: There are fewer than `length` insists on.
+        MinEntropyTooLow: All are equal.
 
     Source:
         SP 800-90B, clauses 3.1.3 and 6.

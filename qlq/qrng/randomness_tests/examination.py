@@ -44,7 +44,7 @@ def examine(bits: NDArray[np.uint8]) -> Examination:
         bits: uint8 of shape (n,), values 0 and 1, n from 100 to about 10^9.
 
     Raises:
-        MinEntropyTooLow: Below 100 bits.
+        TooFewSamples: Below 100 bits.
         ValueError: For another type, shape or value, or more than 1,100 sequences.
     """
     if bits.size > suite.BITS_MAX:
@@ -61,7 +61,7 @@ def examine_sequences(bits: NDArray[np.uint8], *, sequence_bits: int) -> Examina
         sequence_bits: 100 to 10,000,000, such that there are 1 to 1,100 sequences.
 
     Raises:
-        MinEntropyTooLow: For sequences below 100 bits.
+        TooFewSamples: For sequences below 100 bits.
         ValueError: For another type, shape, value or length.
     """
     parts = sequences.split(bits, sequence_bits=sequence_bits)

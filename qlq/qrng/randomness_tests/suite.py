@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from qlq.errors import MinEntropyTooLow
+from qlq.errors import TooFewSamples
 from qlq.numerics.bits import require_bits
 from qlq.qrng.randomness_tests import (
     frequency,
@@ -82,7 +82,7 @@ def run(bits: Bits) -> tuple[Outcome, ...]:
         bits: uint8 of shape (n,), values 0 and 1, n from 100 to 10,000,000.
 
     Raises:
-        MinEntropyTooLow: Below 100 bits, where no test says anything.
+        TooFewSamples: Below 100 bits, where no test says anything.
         ValueError: For another type, shape or value, or a longer sequence.
 
     Source:
@@ -96,12 +96,12 @@ def require_sequence(bits: Bits) -> None:
     """Refuse what the suite cannot judge as one sequence.
 
     Raises:
-        MinEntropyTooLow: Below 100 bits.
+        TooFewSamples: Below 100 bits.
         ValueError: For another type, shape or value, or more than 10,000,000 bits.
     """
     require_bits(bits)
     if bits.size < BITS_MIN:
-        raise MinEntropyTooLow(
+        raise TooFewSamples(
             f"{bits.size} bits are too few for any test: give at least {BITS_MIN}, "
             "and 1,000,000 for all fifteen"
         )

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qlq.errors import MinEntropyTooLow
+from qlq.errors import MinEntropyTooLow, TooFewSamples
 from qlq.qrng.assessment import (
     bit_contexts,
     bounds,
@@ -296,7 +296,7 @@ def test_two_symbols_are_one_bit_string_whatever_their_names() -> None:
 @pytest.mark.parametrize(("count", "length"), [(999_999, Length.STANDARD), (999, Length.SHORT)])
 def test_too_few_samples_are_refused(count: int, length: Length) -> None:
     data = samples.read(np.random.default_rng(1).integers(0, 2, count, dtype=np.uint8))
-    with pytest.raises(MinEntropyTooLow, match=f"{count} samples are fewer than the"):
+    with pytest.raises(TooFewSamples, match=f"{count} samples are fewer than the"):
         report.assess(data, length=length)
 
 

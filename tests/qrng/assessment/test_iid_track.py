@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qlq.errors import MinEntropyTooLow
+from qlq.errors import TooFewSamples
 from qlq.qrng.assessment import chi_square, iid, permutation, samples
 from qlq.qrng.assessment.permutation_statistics import Statistic
 from qlq.qrng.assessment.report import Length
@@ -191,7 +191,7 @@ def test_too_few_shuffles_are_refused() -> None:
 
 
 def test_too_few_samples_are_refused() -> None:
-    with pytest.raises(MinEntropyTooLow, match="1000000"):
+    with pytest.raises(TooFewSamples, match="1000000"):
         iid.assess(sound(5_000, symbols=2, seed=1), seed=1)
 
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import chisquare
 
-from qlq.errors import MinEntropyTooLow
+from qlq.errors import TooFewSamples
 from qlq.qrng.randomness_tests import examination, sequences, verdict
 from qlq.qrng.randomness_tests.outcome import Outcome, PValue, RandomnessTest
 
@@ -147,5 +147,5 @@ def test_long_data_are_split_into_sequences_of_a_megabit() -> None:
 
 
 def test_sequences_too_short_for_any_test_are_refused() -> None:
-    with pytest.raises(MinEntropyTooLow):
+    with pytest.raises(TooFewSamples):
         examination.examine_sequences(random_bits(500, 1), sequence_bits=50)

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from qlq.errors import MinEntropyTooLow
+from qlq.errors import TooFewSamples
 from qlq.qrng.randomness_tests import examination, suite, verdict
 from qlq.qrng.randomness_tests.outcome import Outcome, PValue, RandomnessTest
 
@@ -63,7 +63,7 @@ def test_a_short_sequence_is_judged_by_the_tests_that_it_is_long_enough_for() ->
 
 @pytest.mark.parametrize("count", [0, 1, 99])
 def test_fewer_than_a_hundred_bits_say_nothing(count: int) -> None:
-    with pytest.raises(MinEntropyTooLow, match=f"{count} bits are too few.*at least 100"):
+    with pytest.raises(TooFewSamples, match=f"{count} bits are too few.*at least 100"):
         suite.run(random_bits(count, 1))
 
 
