@@ -29,14 +29,8 @@ from qlq.crypto import aead, kdf
 from qlq.crypto.signing import SigningKey
 from qlq.disk import private_files
 from qlq.disk.turn import Turn
-from qlq.errors import (
-    BadTag,
-    ConfigError,
-    InvalidPulse,
-    KeyStoreDamaged,
-    PulseFault,
-    RemoteMisuse,
-)
+from qlq.errors import BadTag, ConfigError, InvalidPulse, KeyStoreDamaged, RemoteMisuse
+from qlq.faults import PulseFault
 from qlq.node import certifying, entropy, orders
 from qlq.node.entropy import EntropyOrder
 from qlq.provenance import EntropyTier
