@@ -58,7 +58,7 @@ def gold(chain: Any, owner: Any, amount: int = 1000, cap: int = AMOUNT_MAX) -> b
 
 Refused = Callable[[Any, Any, Any], Any]
 REFUSED: dict[Fault, Refused] = {
-    Fault.MALFORMED: lambda c, a, b: c.signed(c.draft(a, Enrol(ID)), a).to_bytes() + b"\x00",
+    Fault.MALFORMED: lambda c, a, _b: c.signed(c.draft(a, Enrol(ID)), a).to_bytes() + b"\x00",
     Fault.CHAIN: lambda c, a, _b: c.signed(c.draft(a, Enrol(ID), chain=ID), a),
     Fault.EXPIRED: lambda c, a, _b: c.signed(c.draft(a, Enrol(ID), valid_until=c.tip.height), a),
     Fault.EXPIRY_TOO_FAR: lambda c, a, _b: c.signed(
@@ -71,7 +71,9 @@ REFUSED: dict[Fault, Refused] = {
     Fault.SELF_TRANSFER: lambda c, a, _b: c.signed(c.draft(a, legs((a, a, NATIVE, 1))), a),
     Fault.SIGNER_MISSING: lambda c, a, b: c.signed(c.draft(a, legs((b, a, NATIVE, 1))), a),
     Fault.SIGNER_UNNEEDED: lambda c, a, b: c.signed(c.draft(a, legs((a, b, NATIVE, 1))), a, b),
-    Fault.GAS_TOO_HIGH: lambda c, a, b: c.signed(c.draft(a, Call(ID, b"read", b"", 10_000_001)), a),
+    Fault.GAS_TOO_HIGH: lambda c, a, _b: c.signed(
+        c.draft(a, Call(ID, b"read", b"", 10_000_001)), a
+    ),
     Fault.SEAL_POLICY: lambda c, a, _b: c.signed(
         c.draft(
             a,
