@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -161,7 +162,7 @@ def _handler(pool: Pool, tell: Tell) -> type[BaseHTTPRequestHandler]:
     """The handler class of one pool."""
 
     class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+        protocol_version = default_request_version = "HTTP/1.1"
         wbufsize = -1
         timeout = IDLE_S
 
@@ -171,13 +172,29 @@ def _handler(pool: Pool, tell: Tell) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             host = self.headers.get("Host", "")
             status, content = answer(pool, self.path, host=host, tell=tell)
-            self.close_connection |= status != 200  # noqa: PLR2004 - it has bytes
+            self._reply(status, content)
+
+        def send_error(
+            self,
+            code: int,
+            message: str | None = None,
+            explain: str | None = None,  # noqa: ARG002 - the base's
+        ) -> None:
+            """What the base refuses, such as another method or a line too long, in our form."""
+            self._reply(code, _error(message or HTTPStatus(code).phrase))
+
+        def _reply(self, status: int, content: dict[str, Any]) -> None:
+            self.close_connection |= status != HTTPStatus.OK
             body = json.dumps(content).encode()
-            self.send_response(status)
+            self.send_response_only(status)
+            self.send_header("Date", self.date_time_string())
             self.send_header("Content-Type", "application/json")
             self.send_header("Cache-Control", "no-store")
             self.send_header("Content-Length", str(len(body)))
+            if self.close_connection:
+                self.send_header("Connection", "close")
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(body)
 
     return Handler

@@ -9,8 +9,10 @@ import json
 import os
 import pickle
 import random
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -214,7 +216,47 @@ def test_only_get_and_only_the_names_of_this_machine_are_served(
     assert ask(server, "/v1/bytes", Host="localhost:80")[0] == 200
     for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", ""):
         assert ask(server, "/v1/bytes", Host=host)[0] == 403
-    assert ask(server, "/v1/bytes", method="POST")[0] == 501
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "HEAD", "BREW"])
+def test_another_method_is_refused_in_the_same_form(
+    endpoint: tuple[generators_http.Server, list[str]], method: str, spring: Any
+) -> None:
+    status, found = ask(endpoint[0], "/v1/bytes", method=method)
+    assert status == 501
+    if method != "HEAD":  # which has no body
+        assert method in found["error"]["message"]
+    assert spring.made == 0
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        (b"GET /v1/bytes?count=8 HTTP/1.1", 200),
+        (b"POST /v1/bytes HTTP/1.1", 501),
+        (b"GET /v1/bytes HTTP/9.9", 505),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1", 414),
+        (b"nonsense", 400),
+    ],
+)
+def test_every_answer_is_a_document_and_names_no_software(
+    endpoint: tuple[generators_http.Server, list[str]], request_line: bytes, status: int
+) -> None:
+    address = endpoint[0].url.removeprefix("http://").partition("/")[0]
+    host, _, port = address.partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(request_line + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        raw = b""
+        with suppress(ConnectionResetError):  # what was not read of a long line
+            while part := connection.recv(1 << 16):
+                raw += part
+    head, _, body = raw.partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"\nserver:" not in head.lower()
+    assert b"python" not in raw.lower()
+    found = json.loads(body)
+    assert found["schema"] == "qlq.rng.bytes/1"
+    assert ("error" in found) == (status != 200)
 
 
 def test_requests_at_the_same_time_get_different_bytes(
