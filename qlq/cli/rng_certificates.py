@@ -93,7 +93,11 @@ def _show_plan(planned: dict[str, Any], *, as_json: bool) -> None:
         console.document(SCHEMA_CERTIFY, {"dry_run": True, **planned})
         return
     for name, value in planned.items():
-        console.out().print(f"{name}: {value}")
+        console.out().print(f"{name.replace('_', ' ')}: {value}", markup=False)
+    console.tell(
+        "rows of a job have equal lengths: surplus shots are measured, paid for and extracted, and "
+        "not counted"
+    )
 
 
 def _show(document: dict[str, Any]) -> None:

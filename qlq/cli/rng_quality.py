@@ -76,7 +76,11 @@ def smoke_test(
     ] = FileForm.PACKED,
     json: Json = False,
 ) -> None:
-    """Run the 15 tests of SP 800-22 over bits: a smoke alarm, not evidence of entropy."""
+    """Run the 15 tests of SP 800-22 over bits: a smoke alarm, not evidence of entropy.
+
+    Exits with 0 whether or not an alarm goes off, since sound bits raise one at the stated rate:
+    scripts read `alarms` of the --json document. With 5 where there are too few bits to test.
+    """
     console.State.document_schema = SCHEMA_TEST if json else None
     from qlq.errors import ConfigError
     from qlq.qrng import sample_files

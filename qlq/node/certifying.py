@@ -150,10 +150,14 @@ def plan(order: CertifyOrder) -> dict[str, Any]:
         with chain.opened(choice.uri, clock=clock) as backend:
             both = _typical(order)
             cost = _cost(backend, both, clock)
+        rounds = (order.calibration_rounds, order.data_rounds)
+        shots = [one.plan.executions for one in both]
         return {
             "backend": choice.uri,
+            "rounds": list(rounds),
             "rows": [len(one.plan.bindings) for one in both],
-            "shots": [one.plan.executions for one in both],
+            "shots": shots,
+            "surplus_shots": [more - count for more, count in zip(shots, rounds, strict=True)],
             "qpu_s": cost.qpu_s,
             "cost": consent.as_document(cost),
         }

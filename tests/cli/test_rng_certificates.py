@@ -111,7 +111,12 @@ def test_a_dry_run_sends_nothing(here: Run, document: Check, vendor: Any, tmp_pa
         "--json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert document(done.stdout, "qlq.rng.certify")["cost"]["currency"] == "USD"
+    planned = document(done.stdout, "qlq.rng.certify")
+    assert planned["cost"]["currency"] == "USD"
+    assert planned["rounds"] == [2400, 9600]
+    surplus = [a - b for a, b in zip(planned["shots"], planned["rounds"], strict=True)]
+    assert planned["surplus_shots"] == surplus
+    assert all(more > 0 for more in surplus)  # 2,400 settings never come out equal by chance
     assert vendor.jobs() == []
     assert not target.exists()
 
