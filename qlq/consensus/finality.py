@@ -157,10 +157,21 @@ def resume(seat: Seat, records: Sequence[Record]) -> Step:
         return Decided(seat, tally, final), []
     resumed = _resumed(replace(phase, tally=tally, lock=lock), statement)
     again: list[Effect] = [Send(message) for message in said(resumed)]
+    after: Phase = resumed
     if lock is not None and not isinstance(resumed, Committed) and lock.epoch == resumed.epoch:
-        committed, effects = _commit(resumed, lock)
-        return committed, [*again, *effects]
-    return resumed, again
+        after, effects = _commit(resumed, lock)
+        again.extend(effects)
+    return _recount(after, again)
+
+
+def _recount(phase: Phase, again: list[Effect]) -> Step:
+    """Count this validator's own votes once more: where it is alone, they are a quorum."""
+    for stage in Round:
+        own = phase.tally.votes.get((phase.seat.address, stage))
+        if own is not None and not isinstance(phase, Left):
+            phase, effects = _count(phase, own.vote)
+            again = [*again, *effects]
+    return phase, again
 
 
 def _resumed(phase: Open, statement: SignedStatement | None) -> Undecided:

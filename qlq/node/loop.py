@@ -134,8 +134,11 @@ class Loop:
 
     def recover(self) -> list[Made]:
         """Take up what the log holds of the next heights: after a restart, or from others."""
-        self._flush()
-        for entry in self._engine.follow(0):
+        entries = list(self._engine.follow(0))
+        for entry in entries:
+            self._hold(entry)
+        self._flush()  # votes cast before a restart may decide a block that is only now here
+        for entry in entries:
             self._take(entry)
         return self._collect()
 
@@ -176,24 +179,29 @@ class Loop:
         return self._collect()
 
     def _take(self, entry: bytes) -> None:
-        """Carry out a block of the log if it extends the tip; anything else is no candidate."""
+        """Vote on a block of the log if it extends the tip."""
+        if found := self._hold(entry):
+            self._step(Candidate(found))
+
+    def _hold(self, entry: bytes) -> bytes | None:
+        """Carry out a block of the log if it extends the tip, and return its hash; else None."""
         try:
             packed = parcel.decode(entry, bytes_max=ENTRY_BYTES_MAX)
             if packed.height != self.tip.height + 1:
-                return
+                return None
             plain = parcel.unpack(
                 packed, self._opener, content=Content.BLOCK, chain=self._rules.chain
             )
             block = blocks.decode(plain)
             found = block.header.hash
             if block.header.time_ms > time.time_ns() // 1_000_000 + AHEAD_MS:
-                return
+                return None
             if found not in self._held:
                 outcome = transition.apply_block(self.state, self.tip, block, rules=self._rules)
                 self._held[found] = _Held(block, outcome)
         except (RemoteMisuse, InvalidBlock):
-            return
-        self._step(Candidate(found))
+            return None
+        return found
 
     def _step(self, event: Event) -> None:
         """One step of the votes, its effects, and the next height if this one is decided."""

@@ -64,7 +64,7 @@ def four(world: Any, alice: Any) -> Any:
 
 
 def test_each_validator_opens_by_its_own_seal(four: Any, alice: Any) -> None:
-    """Alone under a key of two nodes, under a simulator's and the hybrid, under the hybrid alone."""
+    """Under a key of two nodes alone, under a simulator's and the hybrid, under the hybrid."""
     keys = (link(0, Claim.TWO_NODE), link(1), None, link(3, Claim.CLASSICAL))
     envelope, signed = sealed(four, alice, *keys)
     kinds = [SealKind.QKD, SealKind.QKD_AND_PQ, SealKind.PQ, SealKind.QKD_AND_PQ]
