@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,6 +25,13 @@ EXIT_INTERRUPTED = 130
 
 WIDTH_WITHOUT_TERMINAL = 1000
 """Columns of a table that goes to a file or a pipe: enough that no id is cut off."""
+
+
+class Output(Enum):
+    """How a command shows its result."""
+
+    TABLE = "table"
+    JSON = "json"
 
 
 class State:
