@@ -165,7 +165,7 @@ class Outcome:
     moves: tuple[Moved, ...] = ()
 
 
-class Failure(Exception):  # noqa: N818 - it becomes an outcome, which is no error of ours
+class Failure(Exception):
     """A call fails here: everything that it did is undone. Caught by the engine alone.
 
     Attributes:

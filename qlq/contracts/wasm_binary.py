@@ -76,6 +76,7 @@ class Op(IntEnum):
     I64_EQZ = 0x50
     I64_EQ = 0x51
     I64_NE = 0x52
+    I64_LT_S = 0x53
     I64_LT_U = 0x54
     I64_GT_U = 0x56
     I64_LE_U = 0x58

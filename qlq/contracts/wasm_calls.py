@@ -1,0 +1,223 @@
+"""The border between a contract's WebAssembly and its host.
+
+Host calls take their arguments from the contract's memory, ask the host, and write the answer
+back, see `wasm_memory`. A host call never raises into the machine, which would lose the exception:
+it is kept, the guest stops, and whoever started the guest raises it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from qlq.contracts import wasm_memory
+from qlq.contracts.host import Host
+from qlq.contracts.machine import Ending, HostCall, Instance
+from qlq.contracts.outcome import Failure, Reason
+from qlq.errors import InvariantBroken
+
+_U64 = 8
+_ADDRESS = 32
+_ED25519_SIGNATURE, _MLDSA_KEY, _MLDSA_SIGNATURE = 64, 1952, 3309
+
+_read = wasm_memory.CALL_IN.unpack_from
+_write = wasm_memory.CALL_OUT.pack_into
+_write_wide = wasm_memory.WIDE_OUT.pack_into
+_DONE, _WIDE = wasm_memory.DONE, wasm_memory.WIDE
+
+
+class Border:
+    """Host calls of whichever contract is running, and what they raised.
+
+    One for each machine: a contract runs until it returns or calls another one, so there is one
+    running contract at a time.
+    """
+
+    __slots__ = ("_event_names", "_host", "_memory", "_raised")
+
+    def __init__(self) -> None:
+        """Nothing runs."""
+        self._host: Host
+        self._memory: memoryview
+        self._event_names: tuple[str, ...] = ()
+        self._raised: BaseException | None = None
+
+    def host_calls(self) -> Mapping[str, HostCall]:
+        """What a contract may import, by name."""
+        steps = {
+            "get": self._get,
+            "put": self._put,
+            "emit": self._emit,
+            "balance": self._balance,
+            "transfer": self._transfer,
+            "call": self._call,
+            "sha256": self._sha256,
+            "sha3_256": self._sha3_256,
+            "verify_ed25519": self._verify_ed25519,
+            "verify_mldsa65": self._verify_mldsa65,
+            "beacon_next_round": self._beacon_next_round,
+            "beacon_value": self._beacon_value,
+            "beacon_uniform": self._beacon_uniform,
+            "beacon_quality": self._beacon_quality,
+        }
+        return {name: self._kept(step) for name, step in steps.items()}
+
+    def _kept(self, step: Callable[[], None]) -> HostCall:
+        def host_call() -> None:
+            try:
+                step()
+            except BaseException as error:  # noqa: BLE001 - raised again by `run`
+                self._raised = error
+
+        return host_call
+
+    def run(
+        self, instance: Instance, host: Host, method: int, arguments: bytes, names: tuple[str, ...]
+    ) -> bytes:
+        """The encoded result of a method of the contract in this instance.
+
+        Args:
+            instance: Not to be used again after a failure.
+            host: Its gas is what is left, also after a failure.
+            method: The number of the method.
+            arguments: Encoded, and checked to be of the types of the method.
+            names: Of the contract's events, by number.
+
+        Raises:
+            Failure: The contract failed.
+        """
+        memory = instance.memory
+        wasm_memory.START.pack_into(memory, 0, host.gas, _DONE, method, 0, 0, 0, 0)
+        env = host.env
+        wasm_memory.ENVIRONMENT.pack_into(
+            memory, wasm_memory.SENDER, host.sender, host.contract, env.chain,
+            host.asset, host.value, env.height, env.time_s,
+        )  # fmt: skip
+        memory[wasm_memory.ARGUMENTS : wasm_memory.ARGUMENTS + len(arguments)] = arguments
+        around = getattr(self, "_host", None), getattr(self, "_memory", None), self._event_names
+        self._host, self._memory, self._event_names = host, memory, names
+        try:
+            ending = instance.run(wasm_memory.EXPORT)
+        finally:
+            self._host, self._memory, self._event_names = around
+        return self._result(ending, host, memory)
+
+    def _result(self, ending: Ending, host: Host, memory: memoryview) -> bytes:
+        gas, state, line, result, size, reason, code = wasm_memory.ENDING.unpack_from(memory, 0)
+        if self._raised is not None:
+            raised, self._raised = self._raised, None
+            if isinstance(raised, Failure) and not raised.line and not raised.contract:
+                raised.line = line
+            raise raised
+        if ending is Ending.RETURNED and state == _DONE:
+            host.gas = gas
+            return bytes(memory[result : result + size])
+        if not reason:
+            raise InvariantBroken(f"the contract {host.contract.hex()} stopped without a reason")
+        host.gas = 0 if reason == Reason.OUT_OF_GAS else gas
+        raise Failure(Reason(reason), code=code, line=line)
+
+    def _get(self) -> None:
+        memory, host = self._memory, self._host
+        host.gas, key, key_size, to, size, _, _, _, _ = _read(memory, 0)
+        memory[to : to + size] = host.get(memory[key : key + key_size].tobytes(), size)
+        _write(memory, 0, host.gas, _DONE)
+
+    def _put(self) -> None:
+        memory, host = self._memory, self._host
+        host.gas, key, key_size, value, size, _, _, _, _ = _read(memory, 0)
+        host.put(memory[key : key + key_size].tobytes(), memory[value : value + size].tobytes())
+        _write(memory, 0, host.gas, _DONE)
+
+    def _emit(self) -> None:
+        memory, host = self._memory, self._host
+        host.gas, event, data, size, _, _, _, _, _ = _read(memory, 0)
+        host.emit(self._event_names[event], memory[data : data + size].tobytes())
+        _write(memory, 0, host.gas, _DONE)
+
+    def _balance(self) -> None:
+        memory, host = self._memory, self._host
+        host.gas, address, asset, _, _, _, _, _, _ = _read(memory, 0)
+        held = host.balance(_at(memory, address, _ADDRESS), _at(memory, asset, _ADDRESS))
+        _write_wide(memory, _WIDE, held)
+        _write(memory, 0, host.gas, _DONE)
+
+    def _transfer(self) -> None:
+        memory, host = self._memory, self._host
+        host.gas, to, asset, _, _, _, _, amount, _ = _read(memory, 0)
+        host.transfer(_at(memory, to, _ADDRESS), _at(memory, asset, _ADDRESS), amount)
+        _write(memory, 0, host.gas, _DONE)
+
+    def _call(self) -> None:
+        memory, host = self._memory, self._host
+        host.gas, contract, data, data_size, to, size, _, _, _ = _read(memory, 0)
+        result = host.call(_at(memory, contract, _ADDRESS), _at(memory, data, data_size))
+        if len(result) != size:
+            raise Failure(
+                Reason.RESULT_MISMATCH,
+                f"the called contract returned {len(result)} bytes, not {size}",
+            )
+        memory[to : to + size] = result
+        _write(memory, 0, host.gas, _DONE)
+
+    def _sha256(self) -> None:
+        memory, host = self._memory, self._host
+        host.gas, data, size, to, _, _, _, _, _ = _read(memory, 0)
+        memory[to : to + _ADDRESS] = host.sha256(_at(memory, data, size))
+        _write(memory, 0, host.gas, _DONE)
+
+    def _sha3_256(self) -> None:
+        memory, host = self._memory, self._host
+        host.gas, data, size, to, _, _, _, _, _ = _read(memory, 0)
+        memory[to : to + _ADDRESS] = host.sha3_256(_at(memory, data, size))
+        _write(memory, 0, host.gas, _DONE)
+
+    def _verify_ed25519(self) -> None:
+        memory, host = self._memory, self._host
+        host.gas, key, message, size, signature, _, _, _, _ = _read(memory, 0)
+        fits = host.verify_ed25519(
+            _at(memory, key, _ADDRESS),
+            _at(memory, message, size),
+            _at(memory, signature, _ED25519_SIGNATURE),
+        )
+        _write_wide(memory, _WIDE, int(fits))
+        _write(memory, 0, host.gas, _DONE)
+
+    def _verify_mldsa65(self) -> None:
+        memory, host = self._memory, self._host
+        host.gas, key, message, size, signature, _, _, _, _ = _read(memory, 0)
+        fits = host.verify_mldsa65(
+            _at(memory, key, _MLDSA_KEY),
+            _at(memory, message, size),
+            _at(memory, signature, _MLDSA_SIGNATURE),
+        )
+        _write_wide(memory, _WIDE, int(fits))
+        _write(memory, 0, host.gas, _DONE)
+
+    def _beacon_next_round(self) -> None:
+        memory, host = self._memory, self._host
+        host.gas, _, _, _, _, _, _, delay, _ = _read(memory, 0)
+        _write_wide(memory, _WIDE, host.beacon_next_round(delay))
+        _write(memory, 0, host.gas, _DONE)
+
+    def _beacon_value(self) -> None:
+        memory, host = self._memory, self._host
+        host.gas, to, _, _, _, _, _, round_number, _ = _read(memory, 0)
+        memory[to : to + _ADDRESS] = host.beacon_value(round_number)
+        _write(memory, 0, host.gas, _DONE)
+
+    def _beacon_uniform(self) -> None:
+        memory, host = self._memory, self._host
+        host.gas, tag, size, _, _, _, _, round_number, below = _read(memory, 0)
+        drawn = host.beacon_uniform(round_number, below, _at(memory, tag, size))
+        _write_wide(memory, _WIDE, drawn)
+        _write(memory, 0, host.gas, _DONE)
+
+    def _beacon_quality(self) -> None:
+        memory, host = self._memory, self._host
+        host.gas, _, _, _, _, _, _, round_number, _ = _read(memory, 0)
+        _write_wide(memory, _WIDE, host.beacon_quality(round_number))
+        _write(memory, 0, host.gas, _DONE)
+
+
+def _at(memory: memoryview, address: int, size: int) -> bytes:
+    return memory[address : address + size].tobytes()
