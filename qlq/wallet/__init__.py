@@ -1,0 +1,1 @@
+"""Accounts of a home: their keys at rest, their words on paper."""
