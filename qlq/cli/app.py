@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from qlq.cli import (
+    asset,
     backend,
     config,
     console,
@@ -21,6 +22,7 @@ from qlq.cli import (
     rng_certificates,
     rng_quality,
     terminals,
+    wallet,
 )
 
 app = typer.Typer(
@@ -39,6 +41,8 @@ app.add_typer(rng.app, name="rng")
 app.add_typer(backend.app, name="backend")
 app.add_typer(job.app, name="job")
 app.add_typer(keys.app, name="keys")
+app.add_typer(wallet.app, name="wallet")
+app.add_typer(asset.app, name="asset")
 app.add_typer(emulator.app, name="emulator")
 app.add_typer(config.app, name="config")
 app.command("demo")(demo.demo)

@@ -110,12 +110,13 @@ def exit_code(error: BaseException) -> int:
         ((errors.KeysExhausted, errors.EntropyRefused), EXIT_EXHAUSTED),
         (
             (
-                *(errors.KeyStoreDamaged, errors.ArchiveInvalid),
-                *(errors.CryptoError, errors.InvalidPulse),
+                *(errors.KeyStoreDamaged, errors.ArchiveInvalid, errors.LedgerDamaged),
+                *(errors.CryptoError, errors.InvalidPulse, errors.InvalidProof),
+                *(errors.InvalidBlock, errors.InvalidCertificate),
             ),
             EXIT_INTEGRITY,
         ),
-        (errors.KeyStoreError, EXIT_USAGE),
+        ((errors.KeyStoreError, errors.LedgerError, errors.InvalidTransaction), EXIT_USAGE),
         (OSError, EXIT_USAGE),  # a full disk, a folder that has gone
     )
     for kinds, code in table:

@@ -40,6 +40,11 @@ class Algorithm(Enum):
     HYBRID = 3
 
     @property
+    def word(self) -> str:
+        """The algorithm as commands and documents name it, for example `ml-dsa-65`."""
+        return self.name.lower().replace("_", "-")
+
+    @property
     def key_bytes(self) -> int:
         """Length of a public key, without the algorithm's byte."""
         match self:

@@ -46,33 +46,30 @@ def create(home: Path, name: str, algorithm: Algorithm, passphrase: str) -> Acco
     return _add(home, name, SigningKey(algorithm, os.urandom(SEED_BYTES)), passphrase)
 
 
-def restore(home: Path, name: str, algorithm: Algorithm, words: str, passphrase: str) -> Account:
-    """An account again, from the words of its first key.
-
-    Raises:
-        ConfigError: As `create`, or words that are no phrase.
-    """
-    return _add(home, name, SigningKey(algorithm, phrase.seed(words)), passphrase)
-
-
-def restore_rotated(
-    home: Path, name: str, algorithm: Algorithm, words: str, passphrase: str, *, of: bytes
+def restore(
+    home: Path,
+    name: str,
+    algorithm: Algorithm,
+    words: str,
+    *,
+    passphrase: str,
+    known_as: bytes | None,
 ) -> Account:
-    """An account whose key was rotated: the words are those of its present key.
+    """An account again, from the words of its present key.
 
     Args:
         home: The home folder.
         name: For people.
-        algorithm: Of the present key.
-        words: Of the present key.
+        algorithm: Of the key.
+        words: Of the key.
         passphrase: The wallet's.
-        of: The account's address.
+        known_as: The account's address where its key was rotated; None takes that of the key.
 
     Raises:
-        ConfigError: As `restore`.
+        ConfigError: As `create`, or words that are no phrase.
     """
     key = SigningKey(algorithm, phrase.seed(words))
-    return _add(home, name, key, passphrase, known_as=of)
+    return _add(home, name, key, passphrase, known_as=known_as)
 
 
 def backup(home: Path, name: str, passphrase: str) -> tuple[str, ...]:
