@@ -27,6 +27,7 @@ from qlq.qrng.chain import Seed
 from qlq.qrng.drbg import Mechanism
 from qlq.qrng.generators import Pool
 from qlq.qrng.generators_numpy import PoolBitGenerator
+from qlq.qrng.seed_record import SeedRecord
 
 TOEPLITZ_BITS, SMALL_TOEPLITZ_BITS = 1_000_000, 100_000
 DOUBLES, SMALL_DOUBLES = 10_000_000, 1_000_000
@@ -103,7 +104,7 @@ def measure_drbg(count: int) -> list[dict[str, Any]]:
 
 def pool() -> Pool:
     """A pool whose seeds are the operating system's: only the speed matters here."""
-    record = chain.SeedRecord((), "T0", "0.0", "0.0", 48, ("a benchmark",))
+    record = SeedRecord((), "T0", "0.0", "0.0", 48, ("a benchmark",))
 
     def seed() -> Seed:
         return Seed(os.urandom(48), 0.0, EntropyTier.NONE, ("a benchmark",), record, ())

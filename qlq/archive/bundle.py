@@ -28,9 +28,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlq.archive import differences, folder, session
+from qlq.archive import signed as signing
 from qlq.archive.differences import Finding
-from qlq.crypto.signing import SigningKey, VerifyingKey
-from qlq.errors import BadSignature, ConfigError, QLQError, RemoteMisuse
+from qlq.archive.signed import Verdict
+from qlq.crypto.signing import SigningKey
+from qlq.errors import ConfigError, QLQError
 from qlq.numerics import bits as bitwise
 from qlq.numerics import chsh
 from qlq.provenance import Provenance
@@ -46,9 +48,8 @@ CERTIFICATE = "certificate.json"
 CALIBRATION_DRAW, CALIBRATION_SHOTS = "calibration.draw", "calibration.shots"
 DATA_DRAW, SEED = "data.draw", "seed.bin"
 DATA_SHOTS, OUTPUT = f"{folder.SECRETS}/data.shots", f"{folder.SECRETS}/output.bin"
-SCHEMA = "qlq.rng.certificate/1"
+KIND = signing.Kind("qlq.rng.certificate/1", certificate.SIGNATURE_CONTEXT)
 
-CERTIFICATE_BYTES_MAX = 4 << 20
 MALFORMED = (
     *(QLQError, msgspec.MsgspecError, struct.error),
     *(LookupError, TypeError, AttributeError, ValueError, ArithmeticError),
@@ -98,35 +99,6 @@ class Run:
     issued: str
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The result of a check.
-
-    Attributes:
-        level: `full` with secrets, `public` without.
-        findings: All differences; a bundle without any is valid.
-        certificate_id: SHA-256 (hex) of the certificate; empty if it cannot be read.
-        signer: SHA-256 (hex) of the public key that it is signed with; empty likewise.
-        result: The certificate's own result, not to be believed while there are findings.
-    """
-
-    level: str
-    findings: tuple[Finding, ...]
-    certificate_id: str
-    signer: str
-    result: Mapping[str, Any]
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether nothing differs."""
-        return not self.findings
-
-
-def fingerprint(key: VerifyingKey) -> str:
-    """SHA-256 (hex) of a public key with its algorithm's byte."""
-    return hashlib.sha256(key.to_bytes()).hexdigest()
-
-
 def write(path: Path, run: Run, *, key: SigningKey) -> dict[str, Any]:
     """Write a bundle and return its certificate, signed: the content of `certificate.json`.
 
@@ -150,13 +122,7 @@ def write(path: Path, run: Run, *, key: SigningKey) -> dict[str, Any]:
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()},
     }
     document = json.loads(json.dumps(document))  # as it will be read: tuples are lists
-    signed = {
-        "schema": SCHEMA,
-        "certificate": document,
-        "id": certificate.certificate_id(document),
-        "signer": key.verifying_key.to_bytes().hex(),
-        "signature": certificate.sign(document, key).hex(),
-    }
+    signed = signing.sign(document, kind=KIND, key=key)
     folder.publish(path, {**contents, CERTIFICATE: folder.canonical_json(signed)})
     return signed
 
@@ -225,11 +191,14 @@ def check(path: Path, *, signer: str | None) -> Verdict:
     Raises:
         ConfigError: The folder is no bundle, or cannot be read.
     """
-    signed, findings = _read_certificate(path)
+    file = path / CERTIFICATE
+    if not file.is_file():
+        raise ConfigError(f"{path} is not a randomness bundle: it has no {CERTIFICATE}")
+    signed, findings = signing.read(file, kind=KIND)
     if signed is None:
         return Verdict("public", tuple(findings), "", "", {})
     document = signed["certificate"]
-    found_signer, of_signature = _check_signature(signed, signer)
+    found_signer, of_signature = signing.check(signed, kind=KIND, signer=signer, file=CERTIFICATE)
     findings += of_signature
     contents, of_files = differences.read_files(path, document, manifest_name=CERTIFICATE)
     findings += of_files
@@ -247,52 +216,6 @@ def check(path: Path, *, signer: str | None) -> Verdict:
         signer=found_signer,
         result=result if isinstance(result, dict) else {},
     )
-
-
-def _read_certificate(path: Path) -> tuple[dict[str, Any] | None, list[Finding]]:
-    file = path / CERTIFICATE
-    if not file.is_file():
-        raise ConfigError(f"{path} is not a randomness bundle: it has no {CERTIFICATE}")
-    data = differences.read(file, limit=CERTIFICATE_BYTES_MAX)
-    try:
-        signed = json.loads(data)
-        again = folder.canonical_json(signed)
-    except (ValueError, RecursionError, TypeError) as error:
-        return None, [Finding(CERTIFICATE, "", "JSON", f"cut off or changed: {error}")]
-    if not isinstance(signed, dict) or signed.get("schema") != SCHEMA:
-        found = signed.get("schema") if isinstance(signed, dict) else type(signed).__name__
-        return None, [Finding(CERTIFICATE, "schema", SCHEMA, str(found))]
-    if not isinstance(signed.get("certificate"), dict):
-        return None, [Finding(CERTIFICATE, "certificate", "a document", "none")]
-    if again != data:
-        return signed, [Finding(CERTIFICATE, "", "canonical JSON", "another form")]
-    return signed, []
-
-
-def _check_signature(signed: Mapping[str, Any], wanted: str | None) -> tuple[str, list[Finding]]:
-    """The signer's fingerprint, and what is wrong with id, signer and signature."""
-    document = signed["certificate"]
-    findings = []
-    try:
-        if unknown := signed.keys() - {"schema", "certificate", "id", "signer", "signature"}:
-            findings.append(Finding(CERTIFICATE, min(unknown), differences.ABSENT, "a field"))
-        expected = certificate.certificate_id(document)
-        if signed["id"] != expected:
-            findings.append(Finding(CERTIFICATE, "id", expected, str(signed["id"])))
-        key = VerifyingKey.from_bytes(bytes.fromhex(signed["signer"]))
-    except (RemoteMisuse, ValueError, TypeError, LookupError) as error:
-        return "", [*findings, Finding(CERTIFICATE, "signer", "a public key", str(error))]
-    signer = fingerprint(key)
-    if wanted is not None and signer != wanted:
-        findings.append(Finding(CERTIFICATE, "signer", wanted, signer))
-    try:
-        signature = bytes.fromhex(signed["signature"])
-        certificate.check_signature(document, key=key, signature=signature)
-    except (BadSignature, ValueError, TypeError, LookupError) as error:
-        findings.append(
-            Finding(CERTIFICATE, "signature", "the signer's of this certificate", str(error))
-        )
-    return signer, findings
 
 
 def _recompute(document: Mapping[str, Any], contents: Mapping[str, bytes]) -> Iterator[Finding]:

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qlq.cli import console, settings, terms
+from qlq.cli.console import Output
 
 if TYPE_CHECKING:
+    from qlq.config import Settings
     from qlq.node.entropy import EntropyOrder
+    from qlq.qrng.seed_record import SeedRecord
 
 app = typer.Typer(help="Quantum random numbers.", no_args_is_help=True)
 
@@ -73,7 +76,9 @@ def get(
 ) -> None:
     """Print random bytes; stderr or the document says what they are worth."""
     console.State.document_schema = SCHEMA_GET if json else None
+    found = settings.load(backend=backend[0] if backend else None)
     order = _order(
+        found,
         backend,
         strict=strict,
         allow_fallback=allow_fallback,
@@ -84,12 +89,12 @@ def get(
     if output is not None:
         _refuse_with_output(full_entropy=full_entropy, form=format)
         with console.interruptible():
-            _save(order, output, count, as_json=json)
+            _save(order, found, output, count, Output.JSON if json else Output.TABLE)
         return
     if format is Format.RAW and not json:
         _refuse_terminal()
     with console.interruptible():
-        document = _drawn(order, count, full_entropy=full_entropy)
+        document = _drawn(order, found, count, full_entropy=full_entropy)
     _warn_degraded(document)
     if json:
         console.document(SCHEMA_GET, document)
@@ -121,6 +126,7 @@ def stream(
     from qlq.qrng import generators
 
     order = _order(
+        settings.load(backend=backend[0] if backend else None),
         backend,
         strict=strict,
         allow_fallback=allow_fallback,
@@ -158,10 +164,12 @@ def serve(
     deadline: terms.Deadline = None,
 ) -> None:
     """Serve GET /v1/bytes?count=N on this machine until Ctrl-C; stdout says where."""
-    from qlq.node import entropy
+    from qlq.node import entropy, verifying
     from qlq.qrng import generators_http
 
+    found = settings.load(backend=backend[0] if backend else None)
     order = _order(
+        found,
         backend,
         strict=strict,
         allow_fallback=allow_fallback,
@@ -170,7 +178,7 @@ def serve(
         deadline=deadline,
         reseed_bytes=reseed_bytes,
     )
-    pool, _ = entropy.open_pool(order, console.tell)
+    pool, _ = entropy.open_pool(order, console.tell, verifying.keeper(found, say))
     pool.draw(0)  # a source that gives nothing shows before anybody asks
     server = generators_http.Server(pool, port=port, tell=say)
     try:
@@ -184,6 +192,7 @@ def serve(
 
 
 def _order(
+    found: Settings,
     backend: list[str] | None,
     *,
     strict: bool,
@@ -200,7 +209,6 @@ def _order(
 
     if strict and allow_fallback:
         raise ConfigError("--strict and --allow-fallback exclude each other: leave one out")
-    found = settings.load(backend=backend[0] if backend else None)
     max_cost, max_qpu_seconds, yes = consent
     return EntropyOrder(
         backends=(found.backend, *(backend or [])[1:]),
@@ -212,29 +220,32 @@ def _order(
     )
 
 
-def _drawn(order: EntropyOrder, count: int, *, full_entropy: bool) -> dict[str, Any]:
+def _drawn(
+    order: EntropyOrder, found: Settings, count: int, *, full_entropy: bool
+) -> dict[str, Any]:
     """The bytes and everything about them, as the document shows it."""
-    from dataclasses import asdict
+    from qlq.archive import document
+    from qlq.node import entropy, verifying
 
-    from qlq.node import entropy
-
-    pool, origin = entropy.open_pool(order, console.tell)
+    pool, origin = entropy.open_pool(order, console.tell, verifying.keeper(found, say))
+    records: tuple[SeedRecord, ...]
     if full_entropy:
-        block = origin.full_entropy(count)
-        found = _fields(
+        block, record = origin.full_entropy(count)
+        fields = _fields(
             block.material, block.tier, block.min_entropy_bits, block.reasons, block.certificate_id
         )
-        provenance, degraded = block.provenance, False
+        provenance, degraded, records = block.provenance, False, (record,)
     else:
         draw = pool.draw(count)
-        found = _fields(draw.bytes, draw.tier, draw.claim_bits, draw.reasons, draw.certificate_id)
-        provenance, degraded = pool.provenance, draw.degraded
+        fields = _fields(draw.bytes, draw.tier, draw.claim_bits, draw.reasons, draw.certificate_id)
+        provenance, degraded, records = pool.provenance, draw.degraded, draw.records
     return {
-        **found,
+        **fields,
         "degraded": degraded,
+        "records": [record.as_document() for record in records],
         "provenance": {
             "jobs": entropy.describe(provenance),
-            "attempts": [asdict(attempt) for attempt in origin.attempts],
+            "attempts": [document.attempt(one) for one in origin.attempts],
         },
     }
 
@@ -264,23 +275,31 @@ def _refuse_with_output(*, full_entropy: bool, form: Format) -> None:
         raise ConfigError("--output writes raw bytes: leave --format and --full-entropy out")
 
 
-def _save(order: EntropyOrder, output: Path, count: int, *, as_json: bool) -> None:
-    """Write the bytes and their certificate, and say where they are."""
-    from json import loads
+def _save(order: EntropyOrder, found: Settings, output: Path, count: int, shown: Output) -> None:
+    """Write the bytes and their signed certificate, and say where they are."""
+    from qlq.archive import random_file
+    from qlq.node import certifying, entropy, verifying
 
-    from qlq.node import entropy
-    from qlq.qrng import generators_files
-
-    pool, _ = entropy.open_pool(order, console.tell)
-    certificate = generators_files.write(pool, output, count=count)
-    written = loads(certificate.read_text(encoding="utf-8"))
+    random_file.check_free(output)
+    pool, origin = entropy.open_pool(order, console.tell, verifying.keeper(found, say))
+    signed = random_file.write(
+        pool,
+        output,
+        count=count,
+        key=certifying.open_signer(found),
+        issued=certifying.now(),
+        attempts=lambda: origin.attempts,
+    )
+    written = signed["certificate"]
     _warn_degraded(written)
-    if as_json:
-        fields = {name: value for name, value in written.items() if name != "schema"}
-        console.document(SCHEMA_GET, {"file": str(output), **fields})
+    if shown is Output.JSON:
+        fields = {name: value for name, value in written.items() if name != "format"}
+        fields = {"file": str(output), "certificate_id": signed["id"], **fields}
+        console.document(SCHEMA_GET, fields)
     else:
         console.tell(f"{written['tier_label']}, claim {written['claim_bits']:g} bits")
-        sys.stdout.write(f"{output}\n{certificate}\n")
+        sys.stdout.write(f"{output}\n{random_file.certificate_of(output)}\n")
+        console.tell(f"Next: qlq rng verify {output}")
 
 
 def _warn_degraded(document: dict[str, Any]) -> None:

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qlq.cli import console, rng, settings, terms
+from qlq.cli.console import Output
 
 if TYPE_CHECKING:
-    from qlq.node.pulsing import Checked
+    from qlq.config import Settings
+    from qlq.node.pulsing import Checked, Made
+    from qlq.node.verifying import Checked as VerifiedTarget
     from qlq.qrng.beacon import Pulse
 
 SCHEMA_CERTIFY = "qlq.rng.certify/1"
@@ -61,7 +64,7 @@ def certify(
         deadline_s=None if deadline is None else terms.time_left(deadline, default_s=deadline),
     )
     if dry_run:
-        _show_plan(certifying.plan(order), as_json=json)
+        _show_plan(certifying.plan(order), Output.JSON if json else Output.TABLE)
         return
     with console.interruptible():
         signed = certifying.certify(order, found, console.tell)
@@ -88,8 +91,8 @@ def _provenance(inputs: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _show_plan(planned: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
+def _show_plan(planned: dict[str, Any], shown: Output) -> None:
+    if shown is Output.JSON:
         console.document(SCHEMA_CERTIFY, {"dry_run": True, **planned})
         return
     for name, value in planned.items():
@@ -133,50 +136,79 @@ def _show(document: dict[str, Any]) -> None:
 
 
 def verify(
-    bundle: Annotated[Path, typer.Argument(help="Folder of a certificate.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="Folder of a certificate; NAME.qbits or NAME.cert.json of rng get -o; a seed's "
+            "record, or the id of one in this home."
+        ),
+    ],
     *,
     signer: Annotated[
         str | None, typer.Option(help="Fingerprint that the signer must have, SHA-256 in hex.")
     ] = None,
     json: rng.Json = False,
 ) -> None:
-    """Recompute a certificate from its raw shots; exits with 7 on any difference."""
+    """Recompute what a certificate id names; exits with 7 on any difference.
+
+    A bundle is recomputed from its raw shots, random bytes are held against their signed
+    certificate, and a record against its id, which is its digest.
+    """
     console.State.document_schema = SCHEMA_VERIFY if json else None
-    from dataclasses import asdict
+    from qlq.archive import signed
+    from qlq.node import certifying, verifying
 
-    from qlq.archive import bundle as bundles
-    from qlq.node import certifying
-
-    wanted = _hex_digest(signer, characters=certifying.FINGERPRINT_BYTES)
-    verdict = bundles.check(bundle, signer=wanted)
-    own = certifying.own_fingerprint(settings.load())
+    found = settings.load()
+    wanted = _hex_digest(signer, characters=signed.FINGERPRINT_CHARACTERS)
+    checked = verifying.check(target, found, signer=wanted)
+    verdict = checked.verdict
+    own = certifying.own_fingerprint(found)
     whose = "unknown" if not verdict.signer else "own" if verdict.signer == own else "another"
     if json:
-        fields = {
-            "valid": verdict.is_valid,
-            "level": verdict.level,
-            "certificate_id": verdict.certificate_id,
-            "signer": verdict.signer,
-            "signer_is": whose,
-            "tier": verdict.result.get("tier") if verdict.is_valid else None,
-            "claim_bits": verdict.result.get("claim_bits") if verdict.is_valid else None,
-            "findings": [asdict(finding) for finding in verdict.findings],
-        }
-        console.document(SCHEMA_VERIFY, fields)
+        console.document(SCHEMA_VERIFY, _verified_fields(checked, whose))
     else:
-        out = console.out()
-        for finding in verdict.findings:
-            place = f"{finding.file}: {finding.field}" if finding.field else finding.file
-            out.print(f"{place}: expected {finding.expected}, found {finding.found}", markup=False)
-        state = "valid" if verdict.is_valid else f"{len(verdict.findings)} findings"
-        out.print(f"{bundle}: {state} ({verdict.level} check)", markup=False)
-        if verdict.is_valid:
-            claim = verdict.result["claim_bits"]
-            out.print(f"{verdict.result['tier_label']}, claim {claim} bits", markup=False)
+        _show_verified(target, checked)
     if verdict.signer and signer is None:
         console.tell(_about_signer(verdict.signer, whose))
     if not verdict.is_valid:
         raise typer.Exit(console.EXIT_INTEGRITY)
+
+
+def _verified_fields(checked: VerifiedTarget, whose: str) -> dict[str, Any]:
+    """What a check found, as a document."""
+    from dataclasses import asdict
+
+    verdict = checked.verdict
+    return {
+        "valid": verdict.is_valid,
+        "target": checked.target.value,
+        "level": verdict.level,
+        "certificate_id": verdict.certificate_id,
+        "signer": verdict.signer,
+        "signer_is": whose,
+        "tier": verdict.result.get("tier") if verdict.is_valid else None,
+        "claim_bits": verdict.result.get("claim_bits") if verdict.is_valid else None,
+        "record": checked.record,
+        "findings": [asdict(finding) for finding in verdict.findings],
+    }
+
+
+def _show_verified(target: str, checked: VerifiedTarget) -> None:
+    """The same for people: every difference, or what the bits are worth and where from."""
+    out, verdict = console.out(), checked.verdict
+    for finding in verdict.findings:
+        place = f"{finding.file}: {finding.field}" if finding.field else finding.file
+        out.print(f"{place}: expected {finding.expected}, found {finding.found}", markup=False)
+    state = "valid" if verdict.is_valid else f"{len(verdict.findings)} findings"
+    out.print(f"{target}: {state} ({verdict.level} check)", markup=False)
+    if verdict.is_valid:
+        claim = verdict.result["claim_bits"]
+        out.print(f"{verdict.result['tier_label']}, claim {claim:g} bits", markup=False)
+    if checked.record is not None:
+        for job in checked.record["record"]["jobs"]:
+            words = ("backend", "device", "job_id", "raw_bits", "batch_digest")
+            told = ", ".join(f"{word.replace('_', ' ')} {job[word]}" for word in words)
+            out.print(told, markup=False)
 
 
 def _about_signer(signer: str, whose: str) -> str:
@@ -222,11 +254,7 @@ def pulse(
     if made.next_degraded:
         rng.say(f"warning: degraded: the next pulse's value: {made.reasons[0]}")
     if json:
-        later = {
-            "next_claim_reasons": list(made.reasons),
-            "next_degraded": made.next_degraded,
-        }
-        console.document(SCHEMA_PULSE, {**fields, **later})
+        console.document(SCHEMA_PULSE, {**fields, **_beside_pulse(made, found)})
         return
     if made.pulse.body.degraded:
         console.tell("this pulse's value was drawn when the operating system stood in")
@@ -234,6 +262,20 @@ def pulse(
     for name in ("index", "time_s", "value", "precommitment", "tier_label", "claim_bits", "origin"):
         out.print(f"{name}: {fields[name]}", markup=False)
     out.print(f"Next: qlq rng check-pulses {made.path}", markup=False)
+
+
+def _beside_pulse(made: Made, found: Settings) -> dict[str, Any]:
+    """What a pulse does not hold itself: the record that it names, and about the next value."""
+    from qlq.archive import document
+    from qlq.node import verifying
+
+    named = made.pulse.body.certificate.hex()
+    return {
+        "record": verifying.find(found, named) if named else None,
+        "next_claim_reasons": list(made.reasons),
+        "next_degraded": made.next_degraded,
+        "next_attempts": [document.attempt(one) for one in made.next_attempts],
+    }
 
 
 def _pulse_fields(made: Pulse) -> dict[str, Any]:

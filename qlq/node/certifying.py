@@ -6,7 +6,7 @@ import datetime as dt
 import math
 import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qlq.archive import bundle, folder
+from qlq.archive import bundle, document, folder, signed
 from qlq.archive.bundle import Leg, Run
 from qlq.backends import chain, driver, patience
 from qlq.backends.chain import Choice, Fallback
@@ -52,7 +52,6 @@ CALIBRATION_BLOCKS, DATA_BLOCKS = 1, 4
 
 FOLDER = "rng"
 FINGERPRINT_FILE = "signer.sha256"
-FINGERPRINT_BYTES = 64
 
 Tell = Callable[[str], None]
 
@@ -174,7 +173,7 @@ def open_signer(settings: Settings) -> SigningKey:
     """
     home = settings.home / FOLDER
     key = Identities(home, orders.obtain_master(settings)).own()
-    fingerprint = bundle.fingerprint(key.verifying_key)
+    fingerprint = signed.fingerprint(key.verifying_key)
     private_files.create_if_absent(home / FINGERPRINT_FILE, fingerprint.encode())
     return key
 
@@ -183,7 +182,7 @@ def own_fingerprint(settings: Settings) -> str | None:
     """Fingerprint of this home's key, needing no passphrase; None if it has signed nothing yet."""
     try:
         data = private_files.read(
-            settings.home / FOLDER / FINGERPRINT_FILE, limit=FINGERPRINT_BYTES
+            settings.home / FOLDER / FINGERPRINT_FILE, limit=signed.FINGERPRINT_CHARACTERS
         )
     except FileNotFoundError:
         return None
@@ -252,16 +251,14 @@ class _Measuring:
                 reason=str(error),
             ) from error
         self._tell(f"data: S = {outcomes.value.s:.3f} ± {outcomes.value.sigma:.3f}")
-        told: tuple[Mapping[str, str], ...] = tuple(
-            {"backend": one.backend, "error": one.error, "detail": one.detail} for one in attempts
-        )
-        return Run(commitment, seed, calibration, data, told, _now())
+        told = tuple(document.attempt(one) for one in attempts)
+        return Run(commitment, seed, calibration, data, told, now())
 
     def _leg(
         self, drawn: bytes, order: Order, rounds: int, blocks: int, seen: Seen
     ) -> tuple[Leg, Outcomes, Seen]:
         """A batch that was measured, screened and counted."""
-        submitted = _now()
+        submitted = now()
         shots = driver.run(
             self._backend,
             order.plan,
@@ -273,7 +270,7 @@ class _Measuring:
         certificate.check_health(batch)
         arrangement = certificate_rounds.arrange(drawn, count=rounds, blocks=blocks)
         outcomes = certificate_rounds.evaluate(arrangement, batch)
-        return Leg(drawn, rounds, blocks, batch, submitted, _now()), outcomes, seen
+        return Leg(drawn, rounds, blocks, batch, submitted, now()), outcomes, seen
 
     def _commit(
         self, drawn: bytes, batch: Batch, counts: NDArray[np.int64]
@@ -305,5 +302,6 @@ class _Measuring:
         return commitment, seed
 
 
-def _now() -> str:
+def now() -> str:
+    """The time as documents have it: ISO 8601, UTC."""
     return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

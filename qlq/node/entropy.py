@@ -37,6 +37,7 @@ from qlq.qrng import chain, drbg, extraction, health, source, source_claims
 from qlq.qrng.drbg import Mechanism
 from qlq.qrng.extraction import CommittedSeed, SeedOrigin
 from qlq.qrng.generators import RESEED_BYTES, Pool
+from qlq.qrng.seed_record import SeedRecord
 from qlq.qrng.source import NOTHING_SEEN, Batch
 from qlq.qrng.source_claims import ASSESSED_SAMPLES_MIN, Assessment, RawClaim
 
@@ -54,6 +55,8 @@ SEED_RAW_BITS = max(
 NOT_ALLOWED = "bytes of the operating system were not allowed to stand in"
 
 Tell = Callable[[str], None]
+Keep = Callable[[SeedRecord], None]
+"""Is given the record of every seed, before anything comes from it."""
 
 
 class Sampling(StrEnum):
@@ -115,17 +118,22 @@ def _names_classical(order: EntropyOrder) -> bool:
     return order.backends[-1:] == (Classical().uri,)
 
 
+def forget(_record: SeedRecord) -> None:
+    """Keep no record: for bytes whose certificate id nobody is given."""
+
+
 class Source:
     """Batches, seeds and full-entropy bytes from the backends of one order.
 
     Args:
         order: Was checked.
         tell: Is told in words what happens.
+        keep: Is given the records that certificate ids name.
     """
 
-    def __init__(self, order: EntropyOrder, tell: Tell) -> None:
+    def __init__(self, order: EntropyOrder, tell: Tell, keep: Keep = forget) -> None:
         """Check the order; nothing is opened."""
-        self._order, self._tell = order, tell
+        self._order, self._tell, self._keep = order, tell, keep
         self._choices = check(order)
         self._seen = NOTHING_SEEN
         self._monitors: dict[tuple[str, int], health.Monitor] = {}
@@ -268,11 +276,13 @@ class Source:
     def seed(self) -> chain.Seed:
         """A fresh seed; see `batch` for errors."""
         batch, _ = self.batch(entropy_bits=chain.SEED_ENTROPY_BITS)
-        return chain.make_seed(
+        seed = chain.make_seed(
             (batch,), claim=self.claim(batch), system_bytes=os.urandom(chain.SYSTEM_BYTES)
         )
+        self._keep(seed.record)
+        return seed
 
-    def full_entropy(self, count: int) -> EntropyBlock:
+    def full_entropy(self, count: int) -> tuple[EntropyBlock, SeedRecord]:
         """`count` bytes of full entropy, by extraction XORed with a generator.
 
         The generator is seeded by the operating system alone: it is the safety net, and nothing
@@ -280,6 +290,9 @@ class Source:
 
         Args:
             count: 1 to 2^16.
+
+        Returns:
+            The bytes, and the record that their certificate id names.
 
         Raises:
             MinEntropyTooLow: The batch's claim does not allow so many bytes.
@@ -297,8 +310,9 @@ class Source:
         except MinEntropyTooLow as error:
             raise MinEntropyTooLow(f"{error} ({' '.join(claim.reasons)})") from error
         state = drbg.instantiate(Mechanism.CTR_AES256, entropy_input=os.urandom(drbg.SEED_BYTES))
-        block, _ = chain.full_entropy(extracted, batch, state, claim=claim, count=count)
-        return block
+        block, record, _ = chain.full_entropy(extracted, batch, state, claim=claim, count=count)
+        self._keep(record)
+        return block, record
 
 
 def _about_alarm(rate: float, provenance: Provenance) -> str:
@@ -323,14 +337,19 @@ def commit_seed(*, raw_bits: int, output_bits: int) -> CommittedSeed:
     return CommittedSeed(os.urandom(-(-wanted // 8)), SeedOrigin.OPERATING_SYSTEM)
 
 
-def open_pool(order: EntropyOrder, tell: Tell) -> tuple[Pool, Source]:
+def open_pool(order: EntropyOrder, tell: Tell, keep: Keep = forget) -> tuple[Pool, Source]:
     """A pool that this order's backends fill when bytes are wanted, and the source behind it.
+
+    Args:
+        order: Where bytes come from.
+        tell: Is told in words what happens.
+        keep: Is given the records that certificate ids name.
 
     Raises:
         ConfigError: A value of the order cannot be used.
         BackendUnavailable: Only `classical` is named, and it is not allowed.
     """
-    origin = Source(order, tell)
+    origin = Source(order, tell, keep)
     make = Pool.with_fallback if order.fallback is Fallback.ALLOWED else Pool
     pool = make(origin.seed, os.urandom, mechanism=order.mechanism, reseed_bytes=order.reseed_bytes)
     return pool, origin

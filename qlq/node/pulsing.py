@@ -31,9 +31,9 @@ from qlq.disk import private_files
 from qlq.disk.turn import Turn
 from qlq.errors import BadTag, ConfigError, InvalidPulse, KeyStoreDamaged, RemoteMisuse
 from qlq.faults import PulseFault
-from qlq.node import certifying, entropy, orders
+from qlq.node import certifying, entropy, orders, verifying
 from qlq.node.entropy import EntropyOrder
-from qlq.provenance import EntropyTier
+from qlq.provenance import Attempt, EntropyTier
 from qlq.qrng import beacon
 from qlq.qrng.beacon import VALUE_BYTES, Body, Chain, LocalValue, Pulse
 from qlq.qrng.generators import Pool
@@ -94,12 +94,14 @@ class Made:
         path: The file that holds the whole chain.
         reasons: Why the next local value, drawn now, claims what it claims, in words.
         next_degraded: Whether the operating system stood in for the backend of that value.
+        next_attempts: The backends that were left when it was drawn, and why.
     """
 
     pulse: Pulse
     path: Path
     reasons: tuple[str, ...]
     next_degraded: bool
+    next_attempts: tuple[Attempt, ...]
 
 
 def pulse_file(settings: Settings) -> Path:
@@ -247,6 +249,7 @@ class _Home:
         name = NOTE_FILE.format(self._signer.hex()[:NOTE_NAME_CHARACTERS])
         self._note = settings.home / certifying.FOLDER / name
         self._key, self._tell = key, tell
+        self._keep = verifying.keeper(settings, tell)
         self._seal_key = kdf.hkdf(
             orders.obtain_master(settings), info=b"qlq beacon 1 seal", length=aead.KEY_BYTES
         )
@@ -261,7 +264,7 @@ class _Home:
             pulses.create(self._file, self._key.verifying_key)
         stored, chain = self._recovered(kept)
         self._refuse_second(chain, noted)
-        pool, _ = entropy.open_pool(order, self._tell)
+        pool, origin = entropy.open_pool(order, self._tell, self._keep)
         local = kept.local() if kept is not None else _draw(pool)[0]
         following, reasons = _draw(pool)
         made = beacon.make(
@@ -275,7 +278,7 @@ class _Home:
         self._seal(made, following)
         self._take_note(made)
         pulses.append(self._file, made, after=stored)
-        return Made(made, self._file, reasons, following.degraded)
+        return Made(made, self._file, reasons, following.degraded, origin.attempts)
 
     def _recovered(self, kept: _Kept | None) -> tuple[PulseFile, Chain]:
         """The file and its chain, with the pulse that was sealed and not appended, if any."""

@@ -383,11 +383,19 @@ def certificate_id(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical(document)).hexdigest()
 
 
-def sign(document: Mapping[str, Any], key: SigningKey) -> bytes:
+def sign(
+    document: Mapping[str, Any], key: SigningKey, *, context: bytes = SIGNATURE_CONTEXT
+) -> bytes:
     """The signature of a document, ML-DSA-65 for keys of this package."""
-    return key.sign(canonical(document), context=SIGNATURE_CONTEXT)
+    return key.sign(canonical(document), context=context)
 
 
-def check_signature(document: Mapping[str, Any], *, key: VerifyingKey, signature: bytes) -> None:
+def check_signature(
+    document: Mapping[str, Any],
+    *,
+    key: VerifyingKey,
+    signature: bytes,
+    context: bytes = SIGNATURE_CONTEXT,
+) -> None:
     """Return if the signature is this key's of this document; raises BadSignature."""
-    key.verify(canonical(document), signature, context=SIGNATURE_CONTEXT)
+    key.verify(canonical(document), signature, context=context)

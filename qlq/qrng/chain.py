@@ -10,14 +10,11 @@ is structured after the standard and not validated: no cloud device has an entro
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from dataclasses import dataclass, field
 
-import msgspec
 import numpy as np
 
-from qlq import codec
 from qlq.errors import MinEntropyTooLow
 from qlq.keys import EntropyBlock
 from qlq.numerics import bits as bitwise
@@ -25,6 +22,7 @@ from qlq.provenance import EntropyTier, Provenance
 from qlq.qrng import drbg
 from qlq.qrng.drbg import Mechanism
 from qlq.qrng.extraction import Extraction
+from qlq.qrng.seed_record import JobRecord, SeedRecord
 from qlq.qrng.source import Batch
 from qlq.qrng.source_claims import RawClaim
 
@@ -38,39 +36,6 @@ SEED_ENTROPY_BITS = SEED_BITS + FULL_ENTROPY_MARGIN_BITS
 
 _CONDITION = b"qlq conditioning 1"
 _COMBINE = b"qlq seed 1"
-
-
-class JobRecord(msgspec.Struct, frozen=True, array_like=True):
-    """One job behind a seed: where it ran, what ran, and the digest of what came."""
-
-    backend: str
-    device: str
-    kind: str
-    job_id: str
-    program_digest: str
-    batch_digest: str
-    raw_bits: int
-    simulator_seed: int | None
-
-
-class SeedRecord(msgspec.Struct, frozen=True, array_like=True):
-    """What a seed's claim rests on; its digest is the certificate id.
-
-    Attributes:
-        jobs: In the order in which their bits were conditioned.
-        tier: Code of the entropy tier.
-        assessed_bits: Claim of the raw bits, as text.
-        credited_bits: Credit of the seed, as text.
-        system_bytes: Bytes of the operating system that entered beside them, without credit.
-        reasons: In sentences.
-    """
-
-    jobs: tuple[JobRecord, ...]
-    tier: str
-    assessed_bits: str
-    credited_bits: str
-    system_bytes: int
-    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +60,8 @@ class Seed:
 
     @property
     def certificate_id(self) -> str:
-        """SHA-256 (hex) of the record's canonical bytes."""
-        return hashlib.sha256(codec.encode(self.record)).hexdigest()
+        """Of the record."""
+        return self.record.certificate_id
 
 
 def condition(raw: bytes) -> bytes:
@@ -197,7 +162,7 @@ def instantiate(seed: Seed, mechanism: Mechanism, *, system_nonce: bytes) -> drb
 
 def full_entropy(
     extraction: Extraction, batch: Batch, state: drbg.State, *, claim: RawClaim, count: int
-) -> tuple[EntropyBlock, drbg.State]:
+) -> tuple[EntropyBlock, SeedRecord, drbg.State]:
     """`count` bytes of full entropy: extracted bits, each byte XORed with the generator's.
 
     They are as good as the extracted bits, and never weaker than the generator should the claim
@@ -209,6 +174,9 @@ def full_entropy(
         state: A generator that was seeded apart from the batch.
         claim: Of the batch; the extraction was made from it.
         count: Bytes, 1 to 2^16.
+
+    Returns:
+        The bytes, the record that their certificate id names, and the generator afterwards.
 
     Raises:
         MinEntropyTooLow: The extraction has fewer bits: nothing is padded.
@@ -245,7 +213,8 @@ def full_entropy(
         system_bytes=0,
         reasons=(*reasons, f"commitment to the extractor's seed: {extraction.seed_commitment}"),
     )
-    certificate_id = hashlib.sha256(codec.encode(record)).hexdigest()
     origins = (batch.provenance,)
-    block = EntropyBlock(mixed, float(8 * count), claim.tier, reasons, certificate_id, origins)
-    return block, after
+    block = EntropyBlock(
+        mixed, float(8 * count), claim.tier, reasons, record.certificate_id, origins
+    )
+    return block, record, after

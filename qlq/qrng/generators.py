@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from qlq.errors import BackendUnavailable, EntropyRefused
 from qlq.provenance import EntropyTier, Provenance
 from qlq.qrng import chain, drbg
-from qlq.qrng.chain import Seed, SeedRecord
+from qlq.qrng.chain import Seed
 from qlq.qrng.drbg import Mechanism
+from qlq.qrng.seed_record import SeedRecord
 
 RESEED_BYTES = 1 << 30
 """Bytes of one seed, where nothing else is asked for."""
@@ -38,11 +39,13 @@ class Draw:
     Attributes:
         bytes: What was asked for, all of it.
         tier: What the claim rests on; T0 for the operating system's bytes.
-        certificate_id: SHA-256 (hex) of the seed's record; None if there was no seed.
+        certificate_id: SHA-256 (hex) of the seed's record, the last one's where a draw outlasts
+            a seed; None if there was no seed.
         degraded: Whether the operating system stood in for the source.
         claim_bits: Claimed min-entropy of these bytes. The claims of all draws from one seed
             together never exceed the seed's credit.
         reasons: Why the claim is what it is, in sentences.
+        records: Of every seed that gave bytes, in order.
     """
 
     bytes: bytes = field(repr=False)
@@ -51,6 +54,7 @@ class Draw:
     degraded: bool
     claim_bits: float
     reasons: tuple[str, ...]
+    records: tuple[SeedRecord, ...] = field(default=(), repr=False)
 
 
 class Pool:
@@ -141,6 +145,7 @@ class Pool:
             raise ValueError(f"a draw has 0 to {DRAW_BYTES_MAX} bytes, not {count}")
         with self._lock:
             parts: list[bytes] = []
+            records: dict[SeedRecord, None] = {}
             missing, tier, claim_bits = count, None, 0.0
             while missing or not parts:
                 self._prepare()
@@ -150,11 +155,15 @@ class Pool:
                 parts.append(self._generate(took))
                 missing -= took
                 claim_bits += self._take_credit(took)
-                own = self._current().tier
-                tier = own if tier is None else min(tier, own)
-            return self._finished(b"".join(parts), tier or EntropyTier.NONE, claim_bits)
+                seed = self._current()
+                records[seed.record] = None
+                tier = seed.tier if tier is None else min(tier, seed.tier)
+            worth = (tier or EntropyTier.NONE, claim_bits)
+            return self._finished(b"".join(parts), *worth, tuple(records))
 
-    def _finished(self, data: bytes, tier: EntropyTier, claim_bits: float) -> Draw:
+    def _finished(
+        self, data: bytes, tier: EntropyTier, claim_bits: float, records: tuple[SeedRecord, ...]
+    ) -> Draw:
         seed = self._current()
         claim_bits = 0.0 if tier is EntropyTier.NONE else claim_bits
         reasons = seed.reasons
@@ -171,6 +180,7 @@ class Pool:
             degraded=False,
             claim_bits=claim_bits,
             reasons=reasons,
+            records=records,
         )
 
     def _system_draw(self, count: int) -> Draw:

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from qlq import config
-from qlq.archive import bundle, folder
-from qlq.archive.bundle import Verdict
+from qlq.archive import bundle, folder, signed
+from qlq.archive.signed import Verdict
 from qlq.config import Settings
 from qlq.crypto.signing import Algorithm, SigningKey
 from qlq.errors import ConfigError
@@ -251,7 +251,7 @@ def test_another_signer_is_told_and_refused_where_one_is_wanted(
     assert bundle.check(made, signer=own).is_valid
     verdict = forge(lambda _document: None)
     assert verdict.is_valid  # nothing but the key has changed
-    assert verdict.signer == bundle.fingerprint(FORGER.verifying_key) != own
+    assert verdict.signer == signed.fingerprint(FORGER.verifying_key) != own
     assert places(bundle.check(copied, signer=own)) == {"certificate.json signer"}
 
 

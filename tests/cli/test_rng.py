@@ -179,11 +179,71 @@ def test_a_file_comes_with_its_certificate(
     assert done.returncode == 0
     assert document(done.stdout, "qlq.rng.get")["claim_bits"] == 384.0
     assert path.stat().st_size == 500
-    assert json.loads((tmp_path / "out.cert.json").read_text())["tier"] == "T2"
+    written = json.loads((tmp_path / "out.cert.json").read_text())
+    assert written["certificate"]["tier"] == "T2"
+    checked = here("rng", "verify", str(path), "--json")
+    verdict = document(checked.stdout, "qlq.rng.verify")
+    assert (checked.returncode, verdict["target"], verdict["level"]) == (0, "file", "full")
+    assert (verdict["certificate_id"], verdict["signer_is"]) == (written["id"], "own")
+    assert verdict["claim_bits"] == 384.0
+    path.write_bytes(bytes(500))
+    checked = here("rng", "verify", str(tmp_path / "out.cert.json"), "--json")
+    verdict = document(checked.stdout, "qlq.rng.verify")
+    assert (checked.returncode, verdict["findings"][0]["field"]) == (7, "sha256")
     again = here("rng", "get", "--backend", "lab", SHORT, "-o", str(path))
     assert again.returncode == 2
     clash = here("rng", "get", "--full-entropy", "-o", str(tmp_path / "other.qbits"))
     assert clash.returncode == 2
+
+
+def test_a_certificate_id_names_a_record_that_anyone_can_check(
+    lab: Any, here: Any, document: Any, tmp_path: Path
+) -> None:
+    del lab
+    for options in ((), ("--full-entropy",)):
+        done = here("rng", "get", "--backend", "lab", SHORT, "--json", *options)
+        found = document(done.stdout, "qlq.rng.get")
+        named, (record,) = found["certificate_id"], found["records"]
+        assert record["record"]["jobs"][0]["job_id"] == found["provenance"]["jobs"][0]["job_id"]
+        checked = here("rng", "verify", named, "--json")
+        verdict = document(checked.stdout, "qlq.rng.verify")
+        assert (checked.returncode, verdict["valid"], verdict["target"]) == (0, True, "record")
+        assert (verdict["certificate_id"], verdict["record"]) == (named, record)
+        file = tmp_path / "record"
+        file.write_text(json.dumps(record))
+        assert here("--home", str(tmp_path / "other"), "rng", "verify", str(file)).returncode == 0
+        record["record"]["credited_bits"] = "383.0"
+        file.write_text(json.dumps(record))
+        checked = here("rng", "verify", str(file), "--json")
+        verdict = document(checked.stdout, "qlq.rng.verify")
+        assert (checked.returncode, verdict["findings"][0]["field"]) == (7, "id")
+    told = here("rng", "verify", named).stdout
+    assert "valid (record check)" in told
+    assert "device lab" in told
+    kept = tmp_path / "home" / "rng" / "records" / f"{named}.json"
+    kept.write_text(kept.read_text().replace("4096", "4097"))
+    assert here("rng", "verify", named).returncode == 7
+
+
+def test_an_id_that_is_not_kept_here_and_what_is_no_id_are_usage_errors(here: Any) -> None:
+    unknown = here("rng", "verify", "ab" * 32)
+    assert unknown.returncode == 2
+    assert "--home" in unknown.stderr
+    assert here("rng", "verify", "ab" * 31).returncode == 2
+    assert here("rng", "verify", "ab" * 32, "--signer", "00" * 32).returncode == 2
+
+
+def test_a_home_that_cannot_keep_a_record_gives_the_bytes_all_the_same(
+    lab: Any, here: Any, document: Any, tmp_path: Path
+) -> None:
+    del lab
+    (tmp_path / "home").write_text("a file where the folder should be")
+    done = here("rng", "get", "--backend", "lab", SHORT, "--json")
+    assert done.returncode == 0
+    assert "is not kept" in done.stderr
+    assert len(document(done.stdout, "qlq.rng.get")["records"]) == 1
+    done = here("rng", "get", "--backend", "lab", SHORT, "-o", str(tmp_path / "a.qbits"))
+    assert done.returncode == 2  # nothing could be signed
 
 
 def test_a_stream_has_the_length_that_was_asked_for(lab: Any, here: Any) -> None:

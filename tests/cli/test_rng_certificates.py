@@ -188,6 +188,10 @@ def test_pulses_are_made_one_after_the_other_and_verify(here: Run, document: Che
     assert (second["index"], second["status"]) == (1, "normal")
     assert second["previous"] == first["digest"]
     assert (second["tier"], second["claim_bits"]) == ("T0", 0)
+    assert second["record"]["id"] == second["certificate_id"]
+    assert second["record"]["record"]["jobs"][0]["backend"] == "aer"
+    checked = here("rng", "verify", second["certificate_id"], "--json")
+    assert document(checked.stdout, "qlq.rng.verify")["record"] == second["record"]
     done = here("rng", "check-pulses", second["file"], "--json")
     checked = document(done.stdout, "qlq.rng.check-pulses")
     assert (done.returncode, checked["valid"], checked["pulses"]) == (0, True, 2)
@@ -263,5 +267,6 @@ def test_no_source_makes_no_pulse_and_a_fallback_is_marked(here: Run, document: 
     assert "warning: degraded: the next pulse's value: " in made.stderr
     found = document(made.stdout, "qlq.rng.pulse")
     assert found["next_degraded"]
+    assert (found["record"], found["next_attempts"]) == (None, [])
     assert (found["degraded"], found["tier"], found["claim_bits"]) == (True, "T0", 0)
     assert json.loads(made.stdout)["origin"] == "operating system"

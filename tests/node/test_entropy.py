@@ -22,6 +22,7 @@ from qlq.node import entropy
 from qlq.node.consent import Caps, Consent, say_yes
 from qlq.node.entropy import EntropyOrder, Sampling
 from qlq.provenance import EntropyTier
+from qlq.qrng.seed_record import SeedRecord
 
 
 def silent(_text: str) -> None:
@@ -213,7 +214,10 @@ def test_a_cap_holds_for_all_seeds_together(lab: Any) -> None:
 
 
 def test_full_entropy_bytes_come_from_a_committed_seed(lab: Any) -> None:
-    block = entropy.Source(order("lab"), silent).full_entropy(32)
+    kept: list[SeedRecord] = []
+    block, record = entropy.Source(order("lab"), silent, kept.append).full_entropy(32)
+    assert kept == [record]
+    assert block.certificate_id == record.certificate_id
     assert len(block.material) == 32
     assert (block.min_entropy_bits, block.tier) == (256.0, EntropyTier.DEVICE_MODELLED)
     assert "seed from operating-system" in block.reasons[-1]

@@ -124,14 +124,17 @@ def test_a_nonce_tells_generators_of_one_seed_apart(mechanism: Mechanism) -> Non
 def test_full_entropy_bytes_are_extracted_bits_xor_generator() -> None:
     state = drbg.instantiate(Mechanism.CTR_AES256, entropy_input=SYSTEM)
     extracted = extraction.extract(batch(), seed=EXTRACTOR_SEED, min_entropy_bits=400.0)
-    block, after = chain.full_entropy(extracted, batch(), state, claim=claim(400.0), count=32)
+    block, record, after = chain.full_entropy(
+        extracted, batch(), state, claim=claim(400.0), count=32
+    )
     mask, expected = drbg.generate(state, 32)
     data = np.packbits(extracted.bits[:256]).tobytes()
     assert block.material == bytes(a ^ b for a, b in zip(data, mask, strict=True))
     assert after == expected
     assert (block.min_entropy_bits, block.tier) == (256.0, EntropyTier.DEVICE_MODELLED)
     assert "eps = 5.42e-20" in block.reasons[-1]
-    assert block.certificate_id is not None
+    assert block.certificate_id == record.certificate_id
+    assert record.credited_bits == "256.0"
 
 
 def test_full_entropy_is_never_padded() -> None:

@@ -10,11 +10,11 @@ import pytest
 
 from qlq.errors import QLQError
 from qlq.provenance import EntropyTier
-from qlq.qrng import chain
 from qlq.qrng.chain import Seed
 from qlq.qrng.generators import Pool
+from qlq.qrng.seed_record import SeedRecord
 
-RECORD = chain.SeedRecord((), "T2", "500.0", "384.0", 48, ("a test",))
+RECORD = SeedRecord((), "T2", "500.0", "384.0", 48, ("a test",))
 
 
 @dataclass

@@ -1,9 +1,8 @@
-"""`random.Random`, files and the loopback endpoint on a pool."""
+"""`random.Random` and the loopback endpoint on a pool."""
 
 from __future__ import annotations
 
 import copy
-import hashlib
 import http.client
 import json
 import os
@@ -13,14 +12,13 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
 from scipy import stats
 
 from qlq.errors import BackendUnavailable, ConfigError
-from qlq.qrng import generators_files, generators_http
+from qlq.qrng import generators_http
 from qlq.qrng.generators import Pool
 from qlq.qrng.generators_random import PoolRandom
 
@@ -91,50 +89,6 @@ def test_a_dead_source_raises_in_every_method(
     spring.killed_by = GONE
     with pytest.raises(BackendUnavailable):
         attempt(rng)
-
-
-def test_a_file_has_the_bytes_and_a_certificate_beside_it(
-    pool: Make, twin: Make, tmp_path: Path
-) -> None:
-    path = tmp_path / "out.qbits"
-    beside = generators_files.write(pool(), path, count=100_000)
-    assert beside == tmp_path / "out.cert.json"
-    found, data = json.loads(beside.read_text()), path.read_bytes()
-    source = twin()
-    assert data == source.draw(65536).bytes + source.draw(100_000 - 65536).bytes
-    assert found["sha256"] == hashlib.sha256(data).hexdigest()
-    assert (found["tier"], found["claim_bits"], found["degraded"]) == ("T2", 384.0, False)
-    assert len(found["certificate_ids"]) == 1
-
-
-def test_a_source_that_dies_leaves_no_file(pool: Make, spring: Any, tmp_path: Path) -> None:
-    source = pool(reseed_bytes=65536)
-    source.draw(1)
-    spring.killed_by = GONE
-    with pytest.raises(BackendUnavailable):
-        generators_files.write(source, tmp_path / "out.qbits", count=100_000)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_degraded_file_says_so(spring: Any, tmp_path: Path) -> None:
-    spring.killed_by = GONE
-    pool = Pool.with_fallback(spring, os.urandom)
-    found = json.loads(generators_files.write(pool, tmp_path / "a.qbits", count=8).read_text())
-    assert (found["tier"], found["claim_bits"], found["degraded"]) == ("T0", 0.0, True)
-    assert found["certificate_ids"] == []
-
-
-def test_no_file_is_overwritten_and_names_are_checked(pool: Make, tmp_path: Path) -> None:
-    (tmp_path / "a.cert.json").write_text("{}")
-    with pytest.raises(ConfigError, match="exists"):
-        generators_files.write(pool(), tmp_path / "a.qbits", count=8)
-    assert (tmp_path / "a.cert.json").read_text() == "{}"
-    with pytest.raises(ConfigError, match="qbits"):
-        generators_files.write(pool(), tmp_path / "a.bin", count=8)
-    with pytest.raises(ConfigError, match="cannot write"):
-        generators_files.write(pool(), tmp_path / "none" / "a.qbits", count=8)
-    with pytest.raises(ValueError, match="0"):
-        generators_files.write(pool(), tmp_path / "b.qbits", count=0)
 
 
 @pytest.fixture
