@@ -31,7 +31,7 @@ class Verdict:
     """The result of a check.
 
     Attributes:
-        level: `full` with secrets, `public` without.
+        level: `full` with secrets, `public` without, `record` where there are none.
         findings: All differences; an archive without any is valid.
     """
 

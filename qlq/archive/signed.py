@@ -40,28 +40,19 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(differences.Verdict):
     """The result of a check.
 
     Attributes:
-        level: `full` with secrets, `public` without.
-        findings: All differences; a document without any is valid.
         certificate_id: SHA-256 (hex) of what is said; empty if it cannot be read.
         signer: Fingerprint of the public key that it is signed with; empty likewise, and for
             what is not signed.
         result: What it says its bits are worth, not to be believed while there are findings.
     """
 
-    level: str
-    findings: tuple[Finding, ...]
     certificate_id: str
     signer: str
     result: Mapping[str, Any]
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether nothing differs."""
-        return not self.findings
 
 
 def fingerprint(key: VerifyingKey) -> str:
