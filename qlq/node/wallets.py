@@ -147,6 +147,8 @@ def define(
     """A new asset with the account as its issuer; the document of `asset define`."""
     units = operations.AMOUNT_MAX if cap is None else amounts.parse(cap, decimals)
     operation = operations.DefineAsset(symbol, decimals, units)
+    operations.check(operation)
+    accounts.find(settings.home, purse.name)
     with ledger(settings, tell) as validator:
         sent = act(purse, Wish((operation,), seal=SealPolicy.PQ), validator, settings, tell)
     made = records.asset_id(sent.transaction, 0)
@@ -182,6 +184,7 @@ def issue(
 
 def burn(purse: Purse, symbol: str, amount: str, settings: Settings, tell: Tell) -> dict[str, Any]:
     """Units of the account's that cease to exist."""
+    accounts.find(settings.home, purse.name)
     with ledger(settings, tell) as validator:
         facts = find_asset(validator.state, symbol)
         units = amounts.parse(amount, facts.decimals)
