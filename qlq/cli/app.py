@@ -17,6 +17,7 @@ from qlq.cli import (
     emulator,
     job,
     keys,
+    ledger,
     qkd,
     rng,
     rng_certificates,
@@ -43,6 +44,7 @@ app.add_typer(job.app, name="job")
 app.add_typer(keys.app, name="keys")
 app.add_typer(wallet.app, name="wallet")
 app.add_typer(asset.app, name="asset")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(emulator.app, name="emulator")
 app.add_typer(config.app, name="config")
 app.command("demo")(demo.demo)

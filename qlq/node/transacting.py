@@ -41,6 +41,9 @@ Tell = Callable[[str], None]
 Unlock = Callable[[], AbstractContextManager[SigningKey]]
 
 
+SEAL_WORDS = {SealKind.QKD: "qkd", SealKind.QKD_AND_PQ: "qkd+pq", SealKind.PQ: "pq"}
+
+
 class SealPolicy(StrEnum):
     """How a sender wants its transaction sealed."""
 

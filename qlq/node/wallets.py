@@ -15,16 +15,14 @@ from qlq.ledger import address, amounts, genesis, holdings, operations, records,
 from qlq.ledger.address import Kind
 from qlq.ledger.operations import NATIVE, Leg, Operation, Transfer
 from qlq.ledger.state import State
-from qlq.ledger.transaction import SealKind
 from qlq.node import certifying, chains, transacting
 from qlq.node.chains import Beginning
-from qlq.node.transacting import SealPolicy, Sender, Sent, Wish
+from qlq.node.transacting import SEAL_WORDS, SealPolicy, Sender, Sent, Wish
 from qlq.node.validator import Validator
 from qlq.wallet import accounts
 
 Tell = Callable[[str], None]
 DEFAULT_NAME = "qlq"
-SEAL_WORDS = {SealKind.QKD: "qkd", SealKind.QKD_AND_PQ: "qkd+pq", SealKind.PQ: "pq"}
 
 
 @dataclass(frozen=True, slots=True)
