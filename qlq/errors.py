@@ -33,6 +33,8 @@ QLQError
   InvalidProof           a proof that does not show what it is said to show (reason)
   InvalidVote            a validator's vote or statement that does not verify (reason)
   InvalidCertificate     a quorum certificate, or an opening, that does not verify (reason)
+  ContractError          a contract cannot be used as it is
+    CompileError           its source is not in the contract language (line, column, hint)
   PeerError              LocalMisuse (ours to fix) | RemoteMisuse (drop the peer)
     OutOfTurn              a RemoteMisuse: the message does not belong to this phase
 InvariantBroken          not a QLQError: our bug; nobody catches it
@@ -338,6 +340,33 @@ class InvalidCertificate(QLQError):
         super().__init__(f"height {height}: {reason.value}: {detail}")
         self.reason = reason
         self.height = height
+
+
+class ContractError(QLQError):
+    """A contract cannot be used as it is."""
+
+
+class CompileError(ContractError):
+    """A source is not in the contract language.
+
+    Attributes:
+        file: Name of the source, for people.
+        line: From 1.
+        column: From 1.
+        message: What is wrong.
+        hint: What to write instead.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str, file: str, line: int, column: int, excerpt: str
+    ) -> None:
+        """Keep the place; the excerpt is the line of the source and the marks under it."""
+        super().__init__(f"{file}:{line}:{column}: {message} ({hint})\n{excerpt}".rstrip("\n"))
+        self.file = file
+        self.line = line
+        self.column = column
+        self.message = message
+        self.hint = hint
 
 
 class PeerError(QLQError):
