@@ -117,6 +117,11 @@ class Lab:
         (self.folder / "script.json").write_text(json.dumps(words))
         (self.folder / "submits.log").unlink(missing_ok=True)
 
+    def cancelled(self) -> list[str]:
+        """Ids of the jobs that were cancelled, in order."""
+        log = self.folder / "cancels.log"
+        return log.read_text().split() if log.exists() else []
+
     def submits(self) -> int:
         """Submits since the last script."""
         log = self.folder / "submits.log"

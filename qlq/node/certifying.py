@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 
 from qlq.archive import bundle, document, folder, signed
 from qlq.archive.bundle import Leg, Run
-from qlq.backends import chain, driver, patience
+from qlq.backends import chain, patience
 from qlq.backends.chain import Choice, Fallback
 from qlq.backends.patience import Clock
-from qlq.backends.port import Backend, Cost
+from qlq.backends.port import FREE, Backend, Cost
 from qlq.backends.registry import Classical
 from qlq.config import Settings
 from qlq.crypto.signing import SigningKey
 from qlq.disk import private_files
 from qlq.errors import BackendUnavailable, ConfigError, JobFailed
 from qlq.kme.identity import Identities
-from qlq.node import consent, orders, sessions
+from qlq.node import consent, orders, passing_jobs, sessions
 from qlq.node.consent import Consent
 from qlq.provenance import Attempt
 from qlq.qrng import (
@@ -113,8 +113,8 @@ def certify(order: CertifyOrder, settings: Settings, tell: Tell) -> dict[str, An
     """Run both batches, write the bundle, and return its signed certificate.
 
     Backends are tried in order; only one that cannot be used leads to the next, before a job
-    that costs something was accepted. Neither job is on record: a paid one that outlives this
-    command is told by its id, and is lost to the certificate.
+    that costs something was accepted. Neither job is on record: a paid one that this command
+    leaves behind is cancelled, see `passing_jobs`, and lost to the certificate.
 
     Raises:
         ConfigError: A value of the order cannot be used, or the bundle cannot be written.
@@ -222,13 +222,14 @@ class _Measuring:
 
     def __init__(self, backend: Backend, order: CertifyOrder, clock: Clock, tell: Tell) -> None:
         self._backend, self._order, self._clock, self._tell = backend, order, clock, tell
+        self._cost = FREE
 
     def run(self, attempts: tuple[Attempt, ...]) -> Run:
         """Calibrate, commit, measure."""
         order = self._order
         orders.describe(self._backend, self._clock)
-        cost = _cost(self._backend, _typical(order), self._clock)
-        order.consent.allow(cost, what=f"the certificate on {self._backend.name}")
+        self._cost = _cost(self._backend, _typical(order), self._clock)
+        order.consent.allow(self._cost, what=f"the certificate on {self._backend.name}")
         tags = (f"qlq-{uuid.uuid4()}",)
         drawn, first = _ordered(order.calibration_rounds, CALIBRATION_BLOCKS, tags)
         calibration, outcomes, seen = self._leg(
@@ -241,7 +242,7 @@ class _Measuring:
         try:
             data, outcomes, _ = self._leg(drawn, second, order.data_rounds, DATA_BLOCKS, seen)
         except BackendUnavailable as error:
-            if consent.is_free(cost):
+            if consent.is_free(self._cost):
                 raise
             job_id = calibration.batch.provenance.job_id
             raise JobFailed(
@@ -259,11 +260,8 @@ class _Measuring:
     ) -> tuple[Leg, Outcomes, Seen]:
         """A batch that was measured, screened and counted."""
         submitted = now()
-        shots = driver.run(
-            self._backend,
-            order.plan,
-            timeout_s=max(0.001, self._clock.remaining_s()),
-            on_handle=lambda handle: self._tell(f"accepted as {handle.job_id}"),
+        shots = passing_jobs.run(
+            self._backend, order.plan, cost=self._cost, clock=self._clock, tell=self._tell
         )
         batch = source.collect(order, shots)
         seen = source.screen(batch, seen=seen)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from qlq.backends import chain as choices
-from qlq.backends import driver, patience
+from qlq.backends import patience
 from qlq.backends.chain import Choice, Fallback
 from qlq.backends.patience import Clock
 from qlq.backends.port import FREE, Backend, DeviceInfo
@@ -30,7 +30,7 @@ from qlq.errors import (
     MinEntropyTooLow,
 )
 from qlq.keys import EntropyBlock
-from qlq.node import consent, orders, sessions
+from qlq.node import consent, orders, passing_jobs, sessions
 from qlq.node.consent import Consent
 from qlq.provenance import Attempt, EntropyTier, Kind, Provenance, Tier
 from qlq.qrng import chain, drbg, extraction, health, source, source_claims
@@ -183,10 +183,7 @@ class Source:
                 error.add_note(f"'classical' was named, and {NOT_ALLOWED}: add --allow-fallback")
             raise
         except (JobPending, KeyboardInterrupt) as error:
-            error.add_note(
-                "random bytes are measured anew the next time: cancel a job that still runs, "
-                "where it costs something, with the vendor's own tools"
-            )
+            error.add_note("random bytes are measured anew the next time")
             raise
         self._check_health(batch)
         return batch, seed
@@ -237,14 +234,7 @@ class Source:
             self._order.consent.allow(whole, what=f"random bytes from {backend.name}")
             self._spent = whole
         self._tell(f"measuring {measured} bits on {backend.name}")
-        shots = driver.run(
-            backend,
-            order.plan,
-            timeout_s=max(0.001, clock.remaining_s()),
-            on_handle=None
-            if consent.is_free(cost)
-            else lambda handle: self._tell(f"accepted as {handle.job_id}"),
-        )
+        shots = passing_jobs.run(backend, order.plan, cost=cost, clock=clock, tell=self._tell)
         return source.collect(order, shots), seed
 
     def _raw_bits(self, info: DeviceInfo, entropy_bits: float) -> int:

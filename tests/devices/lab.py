@@ -1,7 +1,8 @@
 """A quantum device for tests of randomness: a small implementation of the port, marked as a QPU.
 
 The folder (LAB_FOLDER) stands for the vendor's servers: `script.json` is a list of words, one for
-each submit of all processes together, the last one repeated; `submits.log` has a line for each.
+each submit of all processes together, the last one repeated; `submits.log` has a line for each,
+`cancels.log` the id of every job that was cancelled.
 
 Words: `ok` (fair bits), `unavailable`, `failed` (the job ends without shots), `pending` (it never
 ends), `stuck` (qubit 1 gives zeros), `biased` (P(1) = 0.75), `periodic` (3,000 bits over and
@@ -112,6 +113,8 @@ class Lab:
 
     def cancel(self, handle: Handle) -> None:
         self._words.pop(handle.job_id, None)
+        with (self._folder / "cancels.log").open("a") as file:
+            file.write(handle.job_id + "\n")
 
     def find(self, tag: str) -> list[Handle]:  # noqa: ARG002 - the port's
         return []

@@ -20,6 +20,7 @@ from qlq.errors import (
     ConfigError,
     HealthTestFailed,
     JobFailed,
+    JobPending,
 )
 from qlq.node import certifying
 from qlq.node.certifying import CertifyOrder
@@ -118,6 +119,37 @@ def test_a_lost_answer_makes_no_second_job(settings: Settings, tmp_path: Path, v
     vendor.script(submit=["drop-after", "drop-before", "transient"])
     certify(settings, tmp_path)
     assert len(vendor.paid()) == 2
+
+
+@pytest.mark.parametrize("paid", [1, 2])
+@pytest.mark.parametrize("leaving", ["deadline", "answer"])
+def test_a_paid_job_that_is_left_behind_is_cancelled_and_told(
+    settings: Settings, tmp_path: Path, vendor: Any, paid: int, leaving: str
+) -> None:
+    """Its shots are of use to nobody: the next certificate draws other settings."""
+    earlier = ["done"] * (paid - 1)
+    if leaving == "deadline":
+        vendor.script(status=[*earlier, "queued", "..."])
+    else:
+        submit = ["ok"] * (paid - 1) + ["drop-after"]
+        vendor.script(submit=submit, find=["transient"] * driver.ATTEMPTS_MAX)
+    with pytest.raises(JobPending) as caught:
+        certify(settings, tmp_path, deadline_s=1.5)
+    left = vendor.jobs()[-1]
+    assert (len(vendor.jobs()), left["cancelled"]) == (paid, True)
+    assert f"job {left['id']} was cancelled" in caught.value.__notes__[0]
+    assert len(vendor.paid()) == paid - 1
+
+
+def test_a_job_that_cannot_be_cancelled_is_named(
+    settings: Settings, tmp_path: Path, vendor: Any
+) -> None:
+    vendor.script(status=["queued", "..."], cancel=["unavailable", "..."])
+    with pytest.raises(JobPending) as caught:
+        certify(settings, tmp_path, deadline_s=1.0)
+    (job,) = vendor.paid()
+    assert f"job {job} could not be cancelled" in caught.value.__notes__[0]
+    assert "withdrawn" in caught.value.__notes__[0]
 
 
 @pytest.mark.parametrize(

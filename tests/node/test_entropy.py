@@ -141,8 +141,30 @@ def test_a_job_that_does_not_end_by_the_deadline_is_left_and_named(lab: Any) -> 
     with pytest.raises(JobPending) as caught:
         draw(order("lab", "lab:narrow", deadline_s=0.5))
     assert caught.value.job_id
-    assert "measured anew" in caught.value.__notes__[0]
+    assert caught.value.__notes__ == ["random bytes are measured anew the next time"]
     assert lab.submits() == 1
+
+
+def test_a_paid_job_that_is_left_is_cancelled_and_told(lab: Any) -> None:
+    lab.script("pending")
+    with pytest.raises(JobPending) as caught:
+        draw(order("lab:paid", "lab", deadline_s=0.5, consent=Consent(Caps(cost=Decimal(100)))))
+    assert f"job {caught.value.job_id} was cancelled" in caught.value.__notes__[0]
+    assert lab.cancelled() == [caught.value.job_id]
+    assert lab.submits() == 1
+
+
+def test_a_job_that_is_interrupted_is_cancelled_and_told(lab: Any) -> None:
+    def interrupt(text: str) -> None:
+        if text.startswith("accepted as"):
+            raise KeyboardInterrupt
+
+    wish = order("lab:paid", consent=Consent(Caps(cost=Decimal(100))))
+    pool, _ = entropy.open_pool(wish, interrupt)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        pool.draw(32)
+    (job,) = lab.cancelled()
+    assert f"job {job} was cancelled" in caught.value.__notes__[0]
 
 
 def test_no_backend_left_raises_unless_the_fallback_is_allowed(lab: Any) -> None:
