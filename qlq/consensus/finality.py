@@ -168,7 +168,7 @@ def _recount(phase: Phase, again: list[Effect]) -> Step:
     """Count this validator's own votes once more: where it is alone, they are a quorum."""
     for stage in Round:
         own = phase.tally.votes.get((phase.seat.address, stage))
-        if own is not None and not isinstance(phase, Left):
+        if own is not None:
             phase, effects = _count(phase, own.vote)
             again = [*again, *effects]
     return phase, again
@@ -298,10 +298,9 @@ def _compare(known: QuorumCertificate, other: QuorumCertificate) -> Effect:
     """What another certificate says that changes nothing: a conflict, if both cannot be.
 
     Of two blocks there cannot be two commit certificates, two prepare certificates of one epoch,
-    or a commit certificate and a prepare certificate of its epoch or a later one.
+    or a commit certificate and a prepare certificate of its epoch or a later one. One of the same
+    block gets here only if it is of a lower epoch.
     """
-    if other.block == known.block:
-        return Ignored(Reason.KNOWN)
     if other.round is Round.PREPARE and other.epoch < known.epoch:
         return Ignored(Reason.PAST)
     return Conflict(known, other)

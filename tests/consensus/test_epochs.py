@@ -19,6 +19,7 @@ from qlq.consensus.epochs import (
     Statement,
 )
 from qlq.consensus.votes import Round
+from qlq.crypto.signing import Algorithm
 from qlq.errors import InvalidCertificate, InvalidVote, RemoteMisuse
 from qlq.faults import CertificateFault, VoteFault
 
@@ -188,6 +189,16 @@ def test_changed_bits_are_refused_by_decoding_or_by_verifying(four, data: st.Dat
 def test_any_bytes_are_a_statement_or_refused(data: bytes) -> None:
     with pytest.raises(RemoteMisuse):
         epochs.decode(b"\x01" + data)
+
+
+def test_two_certificates_of_a_hundred_of_the_longest_signatures_fit(assembled) -> None:
+    hundred = assembled(100)
+    longest = (bytes(1 + Algorithm.HYBRID.signature_bytes),) * 100
+    lock = hundred.certificate(by=range(100))
+    commit = hundred.certificate(stage=Round.COMMIT, by=range(100))
+    shown = [msgspec.structs.replace(one, signatures=longest) for one in (lock, commit)]
+    said = hundred.state(0, 1, *shown)
+    assert epochs.decode(said.to_bytes()) == said
 
 
 def test_a_statement_of_too_many_bytes_is_not_even_read() -> None:

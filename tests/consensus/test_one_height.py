@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from qlq.consensus import finality
@@ -25,7 +26,7 @@ from qlq.consensus.phases import (
     Send,
     VoteHeard,
 )
-from qlq.consensus.votes import Evidence, Round
+from qlq.consensus.votes import Evidence, Round, SignedVote
 from qlq.crypto.signing import Algorithm, SigningKey
 from qlq.errors import InvalidCertificate, InvalidVote, LocalMisuse
 from qlq.faults import CertificateFault, VoteFault
@@ -332,6 +333,24 @@ def test_certificates_that_exclude_each_other_are_told(four) -> None:
         assert follow(decided, CertificateHeard(other))[1] == [Conflict(final, other)]
     harmless = four.certificate(B, epoch=0)
     assert follow(decided, CertificateHeard(harmless))[1] == [Ignored(Reason.PAST)]
+
+
+def test_what_says_nothing_new_costs_no_signature_check(four) -> None:
+    """Signatures that do not fit are not even looked at, so that repeating them costs nothing."""
+    lock, final = four.certificate(A, epoch=1), four.certificate(A, COMMIT)
+    locked, _ = follow(finality.begin(four.seat(0)), CertificateHeard(lock))
+    decided, _ = follow(locked, CertificateHeard(final))
+    for phase, known, reason in (
+        (locked, lock, Reason.KNOWN),
+        (locked, four.certificate(B, epoch=0), Reason.PAST),
+        (decided, final, Reason.KNOWN),
+        (decided, lock, Reason.KNOWN),
+    ):
+        broken = msgspec.structs.replace(known, signatures=(b"s",) * 3)
+        assert follow(phase, CertificateHeard(broken))[1] == [Ignored(reason)]
+    kept, _ = follow(locked, VoteHeard(four.cast(1, A)))
+    repeated = SignedVote(four.vote(A), four.address(1), b"s")
+    assert follow(kept, VoteHeard(repeated))[1] == [Ignored(Reason.KNOWN)]
 
 
 def test_a_prepare_certificate_wins_over_the_own_prepare_vote(four) -> None:

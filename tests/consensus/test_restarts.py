@@ -82,6 +82,35 @@ def test_a_restart_goes_on_where_the_records_end(four, way: str) -> None:
         assert (after.epoch, after.lock) == (before.epoch, before.lock)
 
 
+def test_who_has_decided_says_so_to_whoever_asks(four) -> None:
+    final = four.certificate(A, COMMIT)
+    decided, _ = finality.resume(four.seat(0), [final])
+    assert finality.said(decided) == [final]
+
+
+@pytest.mark.parametrize("done", range(7))
+def test_a_validator_alone_goes_on_after_any_effect(assembled, done: int) -> None:
+    """Nobody else's message comes to help: what is on disk must be enough."""
+    one = assembled(1)
+    _, effects = follow(finality.begin(one.seat()), Candidate(A))
+    assert len(effects) == 6
+    records = records_of(effects[:done])
+    after, more = finality.resume(one.seat(), records)
+    if not records:
+        after, more = follow(after, Candidate(B))
+    assert after.certificate.block == (A if records else B)
+    again, nothing = finality.resume(one.seat(), [*records, *records_of(more)])
+    assert (again.certificate, nothing) == (after.certificate, [])
+
+
+def test_a_validator_alone_that_has_stated_something_still_decides(assembled) -> None:
+    one = assembled(1)
+    lock, own = one.certificate(A, by=(0,)), one.cast(0, A, COMMIT)
+    after, effects = finality.resume(one.seat(), [one.cast(0, A), lock, own, one.state(0, 1, lock)])
+    assert after.certificate.block == A
+    assert kinds(effects) == ["Send", "Final"]
+
+
 def test_after_a_restart_no_vote_is_cast_that_excludes_an_earlier_one(four) -> None:
     _, effects = follow(finality.begin(four.seat(0)), Candidate(A))
     restarted, _ = finality.resume(four.seat(0), records_of(effects))
@@ -153,6 +182,17 @@ def test_a_vote_of_the_own_key_that_is_not_on_record_is_told_and_held_to(four) -
     assert follow(phase, Candidate(A))[1] == [Ignored(Reason.VOTED)]
     _, effects = follow(phase, CertificateHeard(four.certificate(A, epoch=2, by=(1, 2, 3))))
     assert kinds(effects) == ["Persist"]
+
+
+def test_a_commit_vote_of_the_own_key_is_held_to_against_a_lock_of_another_block(four) -> None:
+    heard = four.cast(0, B, COMMIT)
+    phase, _ = follow(finality.begin(four.seat(0)), VoteHeard(heard))
+    after, effects = follow(phase, CertificateHeard(four.certificate(A, by=(1, 2, 3))))
+    assert kinds(effects) == ["Persist"]
+    assert type(after).__name__ == "Committed"
+    restarted, _ = finality.resume(four.seat(0), [heard])
+    assert type(restarted).__name__ == "Committed"
+    assert follow(restarted, Candidate(A))[1] == [Ignored(Reason.VOTED)]
 
 
 def test_an_own_key_that_contradicts_itself_is_told_with_the_evidence(four) -> None:

@@ -100,6 +100,15 @@ def test_fields_outside_their_range_are_refused_here_and_from_others(four, chang
         votes.decode(codec.encode([list(fields.values()), good.signer, good.signature]))
 
 
+@pytest.mark.parametrize(("height", "epoch"), [(1, 0), ((1 << 63) - 1, (1 << 63) - 1)])
+def test_the_ends_of_the_ranges_belong_to_them(four, height: int, epoch: int) -> None:
+    cast = four.at(height=height).cast(0, epoch=epoch)
+    assert votes.decode(cast.to_bytes()) == cast
+    for length in (1, 4096):
+        longest = SignedVote(cast.vote, cast.signer, bytes(length))
+        assert votes.decode(longest.to_bytes()) == longest
+
+
 @pytest.mark.parametrize("stage", [0, 3])
 def test_there_are_two_rounds(four, stage: int) -> None:
     good = four.cast(0)

@@ -77,7 +77,7 @@ class Remembering(VerifyingKey):
             self.verified.add(asked)
 
 
-COMMITTEES = {count: committee(count) for count in (4, 7)}
+COMMITTEES = {count: committee(count) for count in (1, 4, 7)}
 
 
 @dataclass
@@ -423,6 +423,14 @@ def test_honest_validators_under_an_honest_engine_need_no_recovery() -> None:
     for world in worlds:
         assert world.is_over()
         assert not world.refused
+
+
+def test_a_validator_alone_decides_whatever_happens_to_it() -> None:
+    worlds = [run(seed, count=1, liars=0) for seed in range(200)]
+    assert any(world.crashes for world in worlds)
+    for seed, world in enumerate(worlds):
+        assert world.is_over(), f"replay with run({seed}, count=1, liars=0)"
+        assert not world.conflicts(), f"replay with run({seed}, count=1, liars=0)"
 
 
 # What follows must fail, or the tests above show nothing.
