@@ -7,6 +7,7 @@ import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from qlq.errors import ConfigError
 
@@ -55,6 +56,47 @@ def replace(path: Path, content: bytes) -> None:
         raise ConfigError(
             f"cannot write {path}: {error.strerror}: check the permissions of its folder"
         ) from error
+
+
+def supersede(path: Path, content: bytes) -> None:
+    """As `replace`, and what the file held before is overwritten where it lies.
+
+    Best effort: flash, copying file systems and snapshots may keep it elsewhere, and a crash
+    between the two leaves it. A hard link to the old file shows zeros afterwards.
+
+    Raises:
+        ConfigError: The folder cannot be written, or the old content not be overwritten.
+    """
+    try:
+        with path.open("r+b") as old:
+            replace(path, content)
+            _overwrite(old)
+    except FileNotFoundError:
+        replace(path, content)
+    except OSError as error:
+        raise ConfigError(f"cannot overwrite what {path} held: {error.strerror}") from error
+
+
+def destroy(path: Path) -> None:
+    """Overwrite a file where it lies, synced, then remove it; best effort as in `supersede`.
+
+    Raises:
+        ConfigError: There is none, or it cannot be overwritten.
+    """
+    try:
+        with path.open("r+b") as file:
+            _overwrite(file)
+        path.unlink()
+        _sync(path.parent)
+    except OSError as error:
+        raise ConfigError(f"cannot destroy {path}: {error.strerror}") from error
+
+
+def _overwrite(file: BinaryIO) -> None:
+    """Zeros in place of an open file's content, synced."""
+    file.write(bytes(os.fstat(file.fileno()).st_size))
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _draft(path: Path, content: bytes) -> Path:
