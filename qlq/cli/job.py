@@ -46,15 +46,18 @@ def _print(rows: list[dict[str, Any]]) -> None:
 
     table = Table("id", "purpose", "backend", "protocol", "status", "submitted", "cost", "QPU s")
     for row in rows:
+        cost = row["cost"]
         table.add_row(
             *(
-                row[name]
+                row[name] or "–"
                 for name in ("id", "purpose", "backend", "protocol", "status", "submitted")
             ),
-            cost_text(row["cost"]),
-            f"{row['cost']['qpu_s']:g}",
+            *(("–", "–") if cost is None else (cost_text(cost), f"{cost['qpu_s']:g}")),
         )
     console.out().print(table)
+    for row in rows:
+        if row["status"] == "damaged":
+            console.tell(f"{row['id']}: {row['detail']}")
 
 
 def cost_text(cost: dict[str, Any]) -> str:

@@ -21,6 +21,7 @@ import secrets
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -95,6 +96,12 @@ class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spent: Cost | None = None
 
 
+class _Head(msgspec.Struct, frozen=True):
+    """What every version of a record starts from: its form, before anything else is read."""
+
+    schema: str
+
+
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A session or a pilot with paid jobs; nothing in it is secret.
 
@@ -137,38 +144,72 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: str = SCHEMA
 
 
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A record that cannot be read.
+
+    Attributes:
+        id: Name of its folder.
+        reason: What is wrong with it.
+    """
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What lies below a home folder.
+
+    Attributes:
+        records: Newest first.
+        damaged: By id.
+    """
+
+    records: list[Record]
+    damaged: list[Damaged]
+
+
 def new_id() -> str:
     """A fresh name for a record."""
     return secrets.token_hex(ID_BYTES)
 
 
-def read_all(home: Path) -> list[Record]:
-    """All records below a home folder, newest first.
-
-    Raises:
-        ConfigError: A record cannot be read.
-    """
-    folder = home / FOLDER
-    if not folder.is_dir():
-        return []
-    found = [read(home, path.parent.name) for path in folder.glob(f"*/{RECORD}")]
-    return sorted(found, key=lambda record: (record.created, record.id), reverse=True)
+def read_all(home: Path) -> Shelf:
+    """All records below a home folder; one that cannot be read hides no other one."""
+    records, damaged = [], []
+    for path in (home / FOLDER).glob(f"*/{RECORD}"):
+        name = path.parent.name
+        if not _is_id(name):
+            continue
+        try:
+            records.append(read(home, name))
+        except ConfigError as error:
+            if path.exists():  # it was discarded while we looked: nothing was accepted
+                damaged.append(Damaged(name, str(error)))
+    return Shelf(
+        sorted(records, key=lambda record: (record.created, record.id), reverse=True),
+        sorted(damaged, key=lambda found: found.id),
+    )
 
 
 def read(home: Path, job_id: str) -> Record:
     """The record of this id; raises ConfigError if there is none, or it cannot be read."""
-    is_name = len(job_id) == 2 * ID_BYTES and all(c in "0123456789abcdef" for c in job_id)
     path = home / FOLDER / job_id / RECORD
-    if not is_name or not path.is_file():
+    if not _is_id(job_id) or not path.is_file():
         raise ConfigError(f"no job {job_id!r} below {home / FOLDER}: qlq job list shows all")
     data = _read(path, limit=RECORD_BYTES_MAX)
     try:
-        record = msgspec.json.decode(data, type=Record)
+        schema = msgspec.json.decode(data, type=_Head).schema
+        if schema == SCHEMA:
+            return msgspec.json.decode(data, type=Record)
     except (msgspec.DecodeError, ValueError) as error:
         raise ConfigError(f"{path} is not a job record: {error}") from error
-    if record.schema != SCHEMA:
-        raise ConfigError(f"{path} has the form {record.schema!r}, this version reads {SCHEMA}")
-    return record
+    raise ConfigError(f"{path} has the form {schema!r}, this version reads {SCHEMA}")
+
+
+def _is_id(name: str) -> bool:
+    return len(name) == 2 * ID_BYTES and all(c in "0123456789abcdef" for c in name)
 
 
 def find(home: Path, text: str) -> Record:
@@ -177,7 +218,8 @@ def find(home: Path, text: str) -> Record:
     Raises:
         ConfigError: This home did not submit it, so that its seeds are not here; or it was a pilot.
     """
-    for record in read_all(home):
+    shelf = read_all(home)
+    for record in shelf.records:
         names = {record.uri, record.backend}
         ids = [job.job_id for job in record.submissions if job.job_id is not None]
         if not any(f"{name}:{job_id}" == text for name in names for job_id in ids):
@@ -187,8 +229,9 @@ def find(home: Path, text: str) -> Record:
                 f"job {text!r} was a pilot: qlq job resume {record.id} gives its figures"
             )
         return record
+    unread = f" ({len(shelf.damaged)} records cannot be read)" if shelf.damaged else ""
     raise ConfigError(
-        f"no record of job {text!r} below {home / FOLDER}: the shots of a job mean nothing "
+        f"no record of job {text!r} below {home / FOLDER}{unread}: the shots of a job mean nothing "
         "without the settings of both parties, which only the home that submitted it has; "
         "qlq job list shows the jobs of this one"
     )
