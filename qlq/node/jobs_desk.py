@@ -16,11 +16,14 @@ from qlq.backends.port import Backend, Cost, Handle, Status
 from qlq.config import Settings
 from qlq.errors import BackendError, BackendUnavailable, ConfigError, JobFailed
 from qlq.node import consent, jobs, jobs_running, orders, parties, pilots
-from qlq.node.jobs import OpenJob, Purpose, Record, State
+from qlq.node.jobs import Damaged, OpenJob, Purpose, Record, State
 from qlq.node.jobs_running import PaidRun
 from qlq.qkd.duties import Party
 
 Tell = Callable[[str], None]
+
+DAMAGED = "damaged"
+"""The status in a list of a record that cannot be read; its real one is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +43,24 @@ class Resumed:
 
 
 def describe_all(home: Path) -> list[dict[str, Any]]:
-    """One line for each job on record, newest first: `qlq job list`. Asks nobody."""
-    return [_line(record) for record in jobs.read_all(home)]
+    """One line for each job on record, newest first: `qlq job list`. Asks nobody.
+
+    Records that cannot be read come last, with the status `damaged` and the reason as detail.
+    """
+    shelf = jobs.read_all(home)
+    lines = [{**_line(record), "detail": record.detail or None} for record in shelf.records]
+    return [*lines, *map(_damaged_line, shelf.damaged)]
+
+
+def _damaged_line(found: Damaged) -> dict[str, Any]:
+    unknown = dict.fromkeys(("purpose", "backend", "protocol", "submitted", "cost", "key_id"))
+    return {
+        "id": found.id,
+        **unknown,
+        "status": DAMAGED,
+        "job_ids": [],
+        "detail": found.reason,
+    }
 
 
 def _line(record: Record) -> dict[str, Any]:
@@ -134,10 +153,10 @@ def resume(
         tell: Is told in words what happens.
 
     Raises:
-        ConfigError: No such record, another process works on it, or it failed or was cancelled.
+        ConfigError: No such record, or another process works on it.
         BackendUnavailable: The backend cannot be asked now; the record stays.
         JobPending: The shots are still to come.
-        JobFailed: The job ended without shots.
+        JobFailed: It ended without a result, now or earlier.
         KeyStoreDamaged: The record's seeds were changed.
     """
     clock = Clock(deadline_s)
@@ -146,7 +165,7 @@ def resume(
         if record.state in {State.DONE, State.ABORTED}:
             return Resumed(record, record.result, is_new=False)
         if record.state.is_final:
-            raise ConfigError(f"job {job_id} is {record.state.value}: {record.detail}")
+            raise _failed(record)
         if record.purpose is Purpose.PILOT:
             return _finish_pilot(job, clock=clock, archive=archive, tell=tell)
         pair = orders.open_stored_pair(settings)
@@ -158,11 +177,21 @@ def resume(
             pair.close()
 
 
+def _failed(record: Record) -> JobFailed:
+    """What is to be said of a session or pilot that has ended without a result."""
+    submitted = [job.job_id for job in record.submissions if job.job_id is not None]
+    return JobFailed(
+        f"job {record.id} is {record.state.value}: {record.detail}",
+        job_id=submitted[-1] if submitted else "",
+        reason=record.detail,
+    )
+
+
 def _is_kept(job: OpenJob, pair: parties.Pair) -> bool:
     """Whether the process that ended while it stored the key had done so for both parties.
 
     Raises:
-        ConfigError: Only one party has it; it will never be given to the other one.
+        JobFailed: Only one party has it; it will never be given to the other one.
     """
     key_id = job.record.key_id
     stores = pair.stores or {}
@@ -174,9 +203,11 @@ def _is_kept(job: OpenJob, pair: parties.Pair) -> bool:
     if not holders:
         return False
     if len(holders) < len(Party):
-        detail = f"its process ended when only {holders[0]} had stored key {key_id}"
+        detail = (
+            f"its process ended when only {holders[0]} had stored key {key_id}: run a new session"
+        )
         job.end(State.FAILED, detail=detail)
-        raise ConfigError(f"job {job.record.id} has failed: {detail}; run a new session")
+        raise _failed(job.record)
     job.end(State.DONE)
     return True
 
@@ -238,15 +269,20 @@ def _reopened(record: Record, *, clock: Clock, tell: Tell) -> Iterator[Backend]:
 def cancel(settings: Settings, job_id: str, *, deadline_s: float) -> Record:
     """End a session's jobs at the vendor; what they have cost until then stays spent.
 
-    Another process that waits for them learns of it from the vendor, and closes the record.
+    Another process that waits for them learns of it from the vendor, and closes the record. A key
+    that is in the stores stays there.
 
     Raises:
-        ConfigError: No such record, or the session is over.
+        ConfigError: No such record, the session is over, or another process stores its key.
+        JobFailed: The session has ended with a key that only one party has.
         BackendUnavailable: The backend cannot be asked now.
     """
     record = jobs.read(settings.home, job_id)
-    if record.state.is_final:
-        raise ConfigError(f"job {job_id} is over already: {record.state.value}")
+    if record.state is State.KEEPING:
+        with jobs.take(settings.home, job_id) as job:
+            _settle(job, settings)
+            record = job.record
+    _refuse_if_over(record)
     clock = Clock(deadline_s)
     with chain.opened(record.backend, clock=clock) as backend:
         _cancel_all(record, backend, clock)
@@ -255,7 +291,27 @@ def cancel(settings: Settings, job_id: str, *, deadline_s: float) -> Record:
         except ConfigError:
             return jobs.read(settings.home, job_id)  # the waiting process closes it
         with job:
+            _settle(job, settings)
+            if job.record.state.is_final:  # by whoever waited for it
+                return job.record
             return _close(job, backend, clock)
+
+
+def _settle(job: OpenJob, settings: Settings) -> None:
+    """Close the record of a process that ended when both stores had the key."""
+    if job.record.state is not State.KEEPING:
+        return
+    pair = orders.open_stored_pair(settings)
+    try:
+        _is_kept(job, pair)
+    finally:
+        pair.close()
+
+
+def _refuse_if_over(record: Record) -> None:
+    if record.state.is_final:
+        key = f"; key {record.key_id} is in the stores" if record.state is State.DONE else ""
+        raise ConfigError(f"job {record.id} is over already: {record.state.value}{key}")
 
 
 def _cancel_all(record: Record, backend: Backend, clock: Clock) -> None:
@@ -280,8 +336,6 @@ def _cancel_one(backend: Backend, handle: Handle, clock: Clock) -> None:
 
 def _close(job: OpenJob, backend: Backend, clock: Clock) -> Record:
     """Write down what the cancelled jobs have cost, and that the session is over."""
-    if job.record.state.is_final:
-        return job.record
     for index in range(len(job.record.submissions)):
         spent = jobs_running.ask_spent(backend, job, index, clock=clock)
         job.change(index, status=Status.CANCELLED, spent=spent)
