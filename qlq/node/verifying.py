@@ -21,12 +21,12 @@ from qlq.archive.signed import Verdict
 from qlq.config import Settings
 from qlq.errors import ConfigError
 from qlq.node import certifying
+from qlq.node.entropy import Keep
 from qlq.qrng.seed_record import ID_CHARACTERS, SeedRecord
 
 FOLDER = "records"
 
 Tell = Callable[[str], None]
-Keep = Callable[[SeedRecord], None]
 
 
 class Target(StrEnum):
