@@ -89,5 +89,19 @@ def _telling_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
     information = inspect.type_info(kind)
     if not isinstance(information, inspect.StructType):
         return kind.__struct_fields__
-    harmless = (inspect.BytesType, inspect.IntType, inspect.BoolType, inspect.NoneType)
-    return tuple(field.name for field in information.fields if not isinstance(field.type, harmless))
+    return tuple(field.name for field in information.fields if not _is_harmless(field.type))
+
+
+def _is_harmless(kind: inspect.Type) -> bool:
+    """Whether no value of a type holds text or a float."""
+    match kind:
+        case inspect.BytesType() | inspect.IntType() | inspect.BoolType() | inspect.NoneType():
+            return True
+        case inspect.VarTupleType():
+            return _is_harmless(kind.item_type)
+        case inspect.UnionType():
+            return all(_is_harmless(one) for one in kind.types)
+        case inspect.StructType():
+            return not _telling_fields(kind.cls)
+        case _:
+            return False

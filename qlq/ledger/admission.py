@@ -6,7 +6,7 @@ verified here; `Need` says which ones have to be, and under which keys.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from qlq.crypto.signing import VerifyingKey
@@ -87,6 +87,21 @@ def check_waiting(
         Need(_key_of(view, authorisation), message, authorisation)
         for authorisation in signed.authorisations
     )
+
+
+def foresee(view: View, entries: Iterable[bytes]) -> Iterator[Need]:
+    """Signatures that will probably have to verify, so that it can be done ahead of time.
+
+    Those under keys that change before their turn are not among them, or are in vain.
+    """
+    for entry in entries:
+        try:
+            signed = transaction.decode(entry)
+            message = signed.draft.to_bytes()
+            for authorisation in signed.authorisations:
+                yield Need(_key_of(view, authorisation), message, authorisation)
+        except InvalidTransaction:
+            continue
 
 
 def check_expiry(

@@ -10,6 +10,7 @@ guessing what it says. What must hold without the state is checked by `check`; t
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 import msgspec
@@ -38,6 +39,8 @@ MEMO_BYTES_MAX = 512
 READERS_MAX = 100
 TRANSACTION_BYTES_MAX = 1 << 20
 """A change among a hundred validators, with all their keys and signatures, fits."""
+REMEMBERED_MAX = 2048
+"""Decoded transactions that are remembered: what was verified ahead is carried out soon."""
 COUNT_MAX = (1 << 63) - 1
 """Nonces, heights and fees, like amounts, fit a signed 64-bit integer."""
 
@@ -69,7 +72,7 @@ class SealRecord(msgspec.Struct, frozen=True, array_like=True):
     claim: int
 
 
-class Draft(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+class Draft(msgspec.Struct, frozen=True, array_like=True, kw_only=True, dict=True):
     """What is signed.
 
     Attributes:
@@ -96,12 +99,16 @@ class Draft(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
     def to_bytes(self) -> bytes:
         """The canonical bytes: what is signed and hashed."""
-        return codec.encode(self)
+        return self._encoded
 
-    @property
+    @cached_property
     def id(self) -> bytes:
         """The transaction's id, 32 bytes; signatures are no part of it."""
-        return digest.named(_ID_NAME, self.to_bytes())
+        return digest.named(_ID_NAME, self._encoded)
+
+    @cached_property
+    def _encoded(self) -> bytes:
+        return codec.encode(self)
 
 
 class Authorisation(msgspec.Struct, frozen=True, array_like=True):
@@ -165,8 +172,9 @@ def rotation(account: bytes, new: SigningKey, *, chain: bytes) -> RotateKey:
     return RotateKey(new.verifying_key.to_bytes(), proof)
 
 
+@lru_cache(maxsize=REMEMBERED_MAX)
 def decode(data: bytes) -> SignedTransaction:
-    """The transaction in these bytes, statically checked.
+    """The transaction in these bytes, statically checked; that of a recent call is remembered.
 
     Raises:
         InvalidTransaction: Not canonical, or a field outside its range.

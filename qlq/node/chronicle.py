@@ -111,7 +111,7 @@ def event_document(event: Event) -> dict[str, Any]:
     """An event: its values where they are the ledger's own, its bytes where a contract's."""
     shown: dict[str, Any] = {"emitter": event.emitter.hex(), "name": event.name}
     try:
-        values: tuple[Any, ...] = codec.decode(event.data, tuple[bytes | int | str, ...])
+        values: list[Any] = codec.decode(event.data, list[Any])
     except RemoteMisuse:
         return {**shown, "data": event.data.hex()}
     return {**shown, "values": [_plain(value) for value in values]}

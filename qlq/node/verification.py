@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from qlq.crypto import digest
 from qlq.errors import InvalidTransaction
 from qlq.ledger import admission
 from qlq.ledger.admission import Need
+from qlq.ledger.block import Block
+from qlq.ledger.state import View
 
 REMEMBERED_MAX = 1 << 16
 CHUNK = 16
@@ -58,6 +60,27 @@ class Verifier:
         self._good[name] = None
         if len(self._good) > REMEMBERED_MAX:
             self._good.popitem(last=False)
+
+
+def ahead(blocks: Iterable[Block], view: View, verifier: Verifier) -> Iterator[Block]:
+    """Blocks in their order; while one is carried out, threads verify the next one's signatures.
+
+    Args:
+        blocks: In ascending order.
+        view: The state, as whoever takes the blocks keeps it; keys are looked up there.
+        verifier: Remembers what fits, for the transition to find.
+    """
+    waiting: Block | None = None
+    begun: Sequence[Future[list[bytes]]] = ()
+    for block in blocks:
+        following = verifier.begin(admission.foresee(view, block.entries))
+        if waiting is not None:
+            verifier.finish(begun)
+            yield waiting
+        waiting, begun = block, following
+    if waiting is not None:
+        verifier.finish(begun)
+        yield waiting
 
 
 def _verify_all(needs: list[Need]) -> list[bytes]:
