@@ -15,7 +15,7 @@ FILE = "ledger.sqlite"
 VERSION = 1
 WAL_BYTES_MAX = 32 * 1024 * 1024
 PAGE_BYTES = 1 << 14
-"""A full block fills hundreds of pages of the usual size: larger ones halve the cost of a commit."""
+"""Larger than usual: a full block fills hundreds of pages, and costs half as much so."""
 STORAGE_KEY_BYTES = 32
 _KEY_LENGTH_BYTES = 2
 
