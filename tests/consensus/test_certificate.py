@@ -46,6 +46,8 @@ def changed(certificate: QuorumCertificate, **fields: object) -> QuorumCertifica
         (4, (1, 2, 3), "0e"),
         (4, (0, 1, 2, 3), "0f"),
         (7, (0, 2, 3, 5, 6), "6d"),
+        (8, (0, 1, 2, 3, 4, 7), "9f"),
+        (9, (0, 1, 2, 3, 4, 5, 8), "3f01"),
         (10, (0, 1, 4, 6, 7, 8, 9), "d303"),
     ],
 )
