@@ -17,6 +17,7 @@ Both back-ends execute a `Program` and decide nothing. How to read it:
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -247,13 +248,17 @@ class Function:
     @property
     def signature(self) -> str:
         """Name and types of the parameters, from which the id of the method is made."""
-        types = ",".join(signature_text(local.type) for local in self.locals[: self.parameters])
-        return f"{self.name}({types})"
+        return signature_of(self.name, self.locals[: self.parameters])
 
     @property
     def method_id(self) -> bytes:
         """What the data of a call begin with, 4 bytes."""
         return method_id(self.signature)
+
+
+def signature_of(name: str, parameters: Iterable[Named]) -> str:
+    """A method's name and the types of its parameters."""
+    return f"{name}({','.join(signature_text(parameter.type) for parameter in parameters)})"
 
 
 def method_id(signature: str) -> bytes:
