@@ -193,7 +193,7 @@ class BlockFault(StrEnum):
 
 
 class ProofFault(StrEnum):
-    """What is wrong with a proof about a tree; the value is the word that documents show."""
+    """What is wrong with a proof; the value is the word that documents show."""
 
     MALFORMED = "malformed"
     """Not a proof in canonical form."""
@@ -207,6 +207,20 @@ class ProofFault(StrEnum):
     """It shows presence where absence was to be shown, or the other way round."""
     OFF_PATH = "off-path"
     """The leaf that it shows does not lie on the key's path."""
+    CHAIN = "chain"
+    """It is about another chain than the one that is trusted, or than itself says."""
+    VALIDATORS = "validators"
+    """Another set of validators than the one that is trusted or follows from the beginning."""
+    CERTIFICATE = "certificate"
+    """The commit certificate does not make this block final."""
+    CHECKPOINT = "checkpoint"
+    """Another checkpoint than the one that is trusted."""
+    SIGNATURE = "signature"
+    """No validator signed the checkpoint, or a signature does not fit."""
+    ENTRY = "entry"
+    """Another transaction, receipt or entry than the one it is about."""
+    DOCUMENT = "document"
+    """What people read in it is not what its bytes say."""
 
 
 class VoteFault(StrEnum):

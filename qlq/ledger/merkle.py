@@ -148,11 +148,21 @@ def verify_inclusion(
     Raises:
         InvalidProof: It cannot be seen from this proof.
     """
+    verify_inclusion_of_hash(
+        leaf_hash(entry), index=index, size=size, proof=proof, root_hash=root_hash
+    )
+
+
+def verify_inclusion_of_hash(
+    leaf: bytes, *, index: int, size: int, proof: Sequence[bytes], root_hash: bytes
+) -> None:
+    """`verify_inclusion` of the entry with this leaf; whose leaf it is, the caller knows."""
     if not 0 <= index < size <= SIZE_MAX:
         raise InvalidProof(ProofFault.RANGE, f"index {index} in a log of {size} entries")
     ranges = _inclusion_ranges(index, size)
+    _check_proof((leaf,), 1)
     _check_proof(proof, len(ranges))
-    node = leaf_hash(entry)
+    node = leaf
     for (start, _), sibling in zip(ranges, proof, strict=True):
         node = _join(sibling, node) if start < index else _join(node, sibling)
     _compare(node, root_hash)
