@@ -8,7 +8,7 @@ the encoding of `abi`, which is also that of storage and of events. A failure is
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from qlq.contracts import gas
@@ -18,7 +18,6 @@ from qlq.crypto.signing import Algorithm, VerifyingKey
 from qlq.errors import BadSignature
 
 DEPTH_MAX = 8
-PAGE_ENTRIES_MAX = 64
 EVENTS_MAX = 64
 BEACON_DELAY_MIN = 2
 """Rounds from the latest one on the chain: the next may be known to somebody already."""
@@ -55,10 +54,13 @@ class Host:
         sender: Who called: an account, or the contract that did.
         asset: Of the value.
         value: Units that came with the call.
+        event_names: Of the contract's events, by number.
+        pages: What is left of the page of each loop over one, by the loop's number.
     """
 
     __slots__ = (
-        "_entries", "_journal", "_transaction", "asset", "contract", "gas", "sender", "value",
+        "_entries", "_journal", "_transaction", "asset", "contract", "event_names", "gas", "pages",
+        "sender", "value",
     )  # fmt: skip
 
     def __init__(
@@ -80,6 +82,8 @@ class Host:
         self.gas = gas_limit
         self.asset = asset
         self.value = value
+        self.event_names: tuple[str, ...] = ()
+        self.pages: dict[int, Iterator[tuple[bytes, bytes]]] = {}
 
     @property
     def env(self) -> Env:
@@ -120,15 +124,11 @@ class Host:
         Args:
             prefix: What the keys begin with.
             start: The first key that counts, with its prefix.
-            count: 0 to 64.
+            count: 1 to 64; the compiler takes no other.
             size: Bytes of a key's rest and its value together.
         """
-        if count > PAGE_ENTRIES_MAX:
-            raise Failure(Reason.PAGE_TOO_LARGE, f"{count} entries, over {PAGE_ENTRIES_MAX}")
         self.charge(gas.PAGE + count * (gas.PAGE_ENTRY + size * gas.STORAGE_READ_BYTE))
         found: list[tuple[bytes, bytes]] = []
-        if not count:
-            return found
         for key, value in self._journal.ascending(self.contract, prefix, start, count):
             if value is None:
                 self.charge(gas.PAGE_ENTRY)
@@ -247,10 +247,12 @@ class Host:
 
 
 def _verifies(algorithm: Algorithm, key: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether the signature fits; keys and signatures of other lengths never do."""
+    if len(key) != algorithm.key_bytes:
+        return False
+    framed = bytes([algorithm.value]) + signature
     try:
-        VerifyingKey(algorithm, key).verify(
-            message, bytes([algorithm.value]) + signature, context=SIGNATURE_CONTEXT
-        )
+        VerifyingKey(algorithm, key).verify(message, framed, context=SIGNATURE_CONTEXT)
     except BadSignature:
         return False
     return True

@@ -46,8 +46,6 @@ class Reason(IntEnum):
     BALANCE_OVERFLOW = 17
     """The receiver would hold more than 2^63 - 1."""
     EVENTS_TOO_MANY = 18
-    EVENT_TOO_LARGE = 19
-    PAGE_TOO_LARGE = 20
     UNKNOWN_CONTRACT = 21
     ALREADY_CALLED = 22
     """A contract that waits for this call cannot be called by it."""

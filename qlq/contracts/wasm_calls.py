@@ -15,14 +15,16 @@ from qlq.contracts.machine import Ending, HostCall, Instance
 from qlq.contracts.outcome import Failure, Reason
 from qlq.errors import InvariantBroken
 
-_U64 = 8
 _ADDRESS = 32
-_ED25519_SIGNATURE, _MLDSA_KEY, _MLDSA_SIGNATURE = 64, 1952, 3309
 
 _read = wasm_memory.CALL_IN.unpack_from
 _write = wasm_memory.CALL_OUT.pack_into
 _write_wide = wasm_memory.WIDE_OUT.pack_into
 _DONE, _WIDE = wasm_memory.DONE, wasm_memory.WIDE
+
+
+Step = Callable[[memoryview, Host], None]
+"""A host call, given the memory and the host of the running contract."""
 
 
 class Border:
@@ -32,47 +34,46 @@ class Border:
     running contract at a time.
     """
 
-    __slots__ = ("_event_names", "_host", "_memory", "_raised")
+    __slots__ = ("_raised", "_running")
 
     def __init__(self) -> None:
         """Nothing runs."""
-        self._host: Host
-        self._memory: memoryview
-        self._event_names: tuple[str, ...] = ()
+        self._running: tuple[memoryview, Host] | None = None
         self._raised: BaseException | None = None
 
     def host_calls(self) -> Mapping[str, HostCall]:
         """What a contract may import, by name."""
-        steps = {
-            "get": self._get,
-            "put": self._put,
-            "emit": self._emit,
-            "balance": self._balance,
-            "transfer": self._transfer,
-            "call": self._call,
-            "sha256": self._sha256,
-            "sha3_256": self._sha3_256,
-            "verify_ed25519": self._verify_ed25519,
-            "verify_mldsa65": self._verify_mldsa65,
-            "beacon_next_round": self._beacon_next_round,
-            "beacon_value": self._beacon_value,
-            "beacon_uniform": self._beacon_uniform,
-            "beacon_quality": self._beacon_quality,
+        steps: dict[str, Step] = {
+            "get": _get,
+            "put": _put,
+            "open_page": _open_page,
+            "next_entry": _next_entry,
+            "emit": _emit,
+            "balance": _balance,
+            "transfer": _transfer,
+            "call": _call,
+            "sha256": _sha256,
+            "sha3_256": _sha3_256,
+            "verify_ed25519": _verify_ed25519,
+            "verify_mldsa65": _verify_mldsa65,
+            "beacon_next_round": _beacon_next_round,
+            "beacon_value": _beacon_value,
+            "beacon_uniform": _beacon_uniform,
+            "beacon_quality": _beacon_quality,
         }
         return {name: self._kept(step) for name, step in steps.items()}
 
-    def _kept(self, step: Callable[[], None]) -> HostCall:
+    def _kept(self, step: Step) -> HostCall:
         def host_call() -> None:
             try:
-                step()
+                if self._running is not None:
+                    step(*self._running)
             except BaseException as error:  # noqa: BLE001 - raised again by `run`
                 self._raised = error
 
         return host_call
 
-    def run(
-        self, instance: Instance, host: Host, method: int, arguments: bytes, names: tuple[str, ...]
-    ) -> bytes:
+    def run(self, instance: Instance, host: Host, method: int, arguments: bytes) -> bytes:
         """The encoded result of a method of the contract in this instance.
 
         Args:
@@ -80,7 +81,6 @@ class Border:
             host: Its gas is what is left, also after a failure.
             method: The number of the method.
             arguments: Encoded, and checked to be of the types of the method.
-            names: Of the contract's events, by number.
 
         Raises:
             Failure: The contract failed.
@@ -93,20 +93,19 @@ class Border:
             host.asset, host.value, env.height, env.time_s,
         )  # fmt: skip
         memory[wasm_memory.ARGUMENTS : wasm_memory.ARGUMENTS + len(arguments)] = arguments
-        around = getattr(self, "_host", None), getattr(self, "_memory", None), self._event_names
-        self._host, self._memory, self._event_names = host, memory, names
+        around, self._running = self._running, (memory, host)
         try:
             ending = instance.run(wasm_memory.EXPORT)
         finally:
-            self._host, self._memory, self._event_names = around
+            self._running = around
         return self._result(ending, host, memory)
 
     def _result(self, ending: Ending, host: Host, memory: memoryview) -> bytes:
         gas, state, line, result, size, reason, code = wasm_memory.ENDING.unpack_from(memory, 0)
         if self._raised is not None:
             raised, self._raised = self._raised, None
-            if isinstance(raised, Failure) and not raised.line and not raised.contract:
-                raised.line = line
+            if isinstance(raised, Failure) and not raised.contract:
+                raised.line, raised.contract = line, host.contract
             raise raised
         if ending is Ending.RETURNED and state == _DONE:
             host.gas = gas
@@ -114,109 +113,128 @@ class Border:
         if not reason:
             raise InvariantBroken(f"the contract {host.contract.hex()} stopped without a reason")
         host.gas = 0 if reason == Reason.OUT_OF_GAS else gas
-        raise Failure(Reason(reason), code=code, line=line)
+        failure = Failure(Reason(reason), code=code, line=line)
+        failure.contract = host.contract
+        raise failure
 
-    def _get(self) -> None:
-        memory, host = self._memory, self._host
-        host.gas, key, key_size, to, size, _, _, _, _ = _read(memory, 0)
-        memory[to : to + size] = host.get(memory[key : key + key_size].tobytes(), size)
-        _write(memory, 0, host.gas, _DONE)
 
-    def _put(self) -> None:
-        memory, host = self._memory, self._host
-        host.gas, key, key_size, value, size, _, _, _, _ = _read(memory, 0)
-        host.put(memory[key : key + key_size].tobytes(), memory[value : value + size].tobytes())
-        _write(memory, 0, host.gas, _DONE)
+def _get(memory: memoryview, host: Host) -> None:
+    host.gas, key, key_size, to, size, _, _, _, _ = _read(memory, 0)
+    memory[to : to + size] = host.get(memory[key : key + key_size].tobytes(), size)
+    _write(memory, 0, host.gas, _DONE)
 
-    def _emit(self) -> None:
-        memory, host = self._memory, self._host
-        host.gas, event, data, size, _, _, _, _, _ = _read(memory, 0)
-        host.emit(self._event_names[event], memory[data : data + size].tobytes())
-        _write(memory, 0, host.gas, _DONE)
 
-    def _balance(self) -> None:
-        memory, host = self._memory, self._host
-        host.gas, address, asset, _, _, _, _, _, _ = _read(memory, 0)
-        held = host.balance(_at(memory, address, _ADDRESS), _at(memory, asset, _ADDRESS))
-        _write_wide(memory, _WIDE, held)
-        _write(memory, 0, host.gas, _DONE)
+def _put(memory: memoryview, host: Host) -> None:
+    host.gas, key, key_size, value, size, _, _, _, _ = _read(memory, 0)
+    host.put(memory[key : key + key_size].tobytes(), memory[value : value + size].tobytes())
+    _write(memory, 0, host.gas, _DONE)
 
-    def _transfer(self) -> None:
-        memory, host = self._memory, self._host
-        host.gas, to, asset, _, _, _, _, amount, _ = _read(memory, 0)
-        host.transfer(_at(memory, to, _ADDRESS), _at(memory, asset, _ADDRESS), amount)
-        _write(memory, 0, host.gas, _DONE)
 
-    def _call(self) -> None:
-        memory, host = self._memory, self._host
-        host.gas, contract, data, data_size, to, size, _, _, _ = _read(memory, 0)
-        result = host.call(_at(memory, contract, _ADDRESS), _at(memory, data, data_size))
-        if len(result) != size:
-            raise Failure(
-                Reason.RESULT_MISMATCH,
-                f"the called contract returned {len(result)} bytes, not {size}",
-            )
-        memory[to : to + size] = result
-        _write(memory, 0, host.gas, _DONE)
+def _open_page(memory: memoryview, host: Host) -> None:
+    host.gas, number, prefix, prefix_size, start, start_size, size, count, _ = _read(memory, 0)
+    prefix_bytes = _at(memory, prefix, prefix_size)
+    first = prefix_bytes + _at(memory, start, start_size)
+    host.pages[number] = iter(host.page(prefix_bytes, first, count, size))
+    _write(memory, 0, host.gas, _DONE)
 
-    def _sha256(self) -> None:
-        memory, host = self._memory, self._host
-        host.gas, data, size, to, _, _, _, _, _ = _read(memory, 0)
-        memory[to : to + _ADDRESS] = host.sha256(_at(memory, data, size))
-        _write(memory, 0, host.gas, _DONE)
 
-    def _sha3_256(self) -> None:
-        memory, host = self._memory, self._host
-        host.gas, data, size, to, _, _, _, _, _ = _read(memory, 0)
-        memory[to : to + _ADDRESS] = host.sha3_256(_at(memory, data, size))
-        _write(memory, 0, host.gas, _DONE)
+def _next_entry(memory: memoryview, host: Host) -> None:
+    host.gas, number, key_to, key_size, value_to, value_size, _, _, _ = _read(memory, 0)
+    entry = next(host.pages[number], None)
+    if entry is not None:
+        memory[key_to : key_to + key_size], memory[value_to : value_to + value_size] = entry
+    _write_wide(memory, _WIDE, int(entry is not None))
+    _write(memory, 0, host.gas, _DONE)
 
-    def _verify_ed25519(self) -> None:
-        memory, host = self._memory, self._host
-        host.gas, key, message, size, signature, _, _, _, _ = _read(memory, 0)
-        fits = host.verify_ed25519(
-            _at(memory, key, _ADDRESS),
-            _at(memory, message, size),
-            _at(memory, signature, _ED25519_SIGNATURE),
+
+def _emit(memory: memoryview, host: Host) -> None:
+    host.gas, event, data, size, _, _, _, _, _ = _read(memory, 0)
+    host.emit(host.event_names[event], memory[data : data + size].tobytes())
+    _write(memory, 0, host.gas, _DONE)
+
+
+def _balance(memory: memoryview, host: Host) -> None:
+    host.gas, address, asset, _, _, _, _, _, _ = _read(memory, 0)
+    held = host.balance(_at(memory, address, _ADDRESS), _at(memory, asset, _ADDRESS))
+    _write_wide(memory, _WIDE, held)
+    _write(memory, 0, host.gas, _DONE)
+
+
+def _transfer(memory: memoryview, host: Host) -> None:
+    host.gas, to, asset, _, _, _, _, amount, _ = _read(memory, 0)
+    host.transfer(_at(memory, to, _ADDRESS), _at(memory, asset, _ADDRESS), amount)
+    _write(memory, 0, host.gas, _DONE)
+
+
+def _call(memory: memoryview, host: Host) -> None:
+    host.gas, contract, data, data_size, to, size, _, _, _ = _read(memory, 0)
+    result = host.call(_at(memory, contract, _ADDRESS), _at(memory, data, data_size))
+    if len(result) != size:
+        raise Failure(
+            Reason.RESULT_MISMATCH,
+            f"the called contract returned {len(result)} bytes, not {size}",
         )
-        _write_wide(memory, _WIDE, int(fits))
-        _write(memory, 0, host.gas, _DONE)
+    memory[to : to + size] = result
+    _write(memory, 0, host.gas, _DONE)
 
-    def _verify_mldsa65(self) -> None:
-        memory, host = self._memory, self._host
-        host.gas, key, message, size, signature, _, _, _, _ = _read(memory, 0)
-        fits = host.verify_mldsa65(
-            _at(memory, key, _MLDSA_KEY),
-            _at(memory, message, size),
-            _at(memory, signature, _MLDSA_SIGNATURE),
-        )
-        _write_wide(memory, _WIDE, int(fits))
-        _write(memory, 0, host.gas, _DONE)
 
-    def _beacon_next_round(self) -> None:
-        memory, host = self._memory, self._host
-        host.gas, _, _, _, _, _, _, delay, _ = _read(memory, 0)
-        _write_wide(memory, _WIDE, host.beacon_next_round(delay))
-        _write(memory, 0, host.gas, _DONE)
+def _sha256(memory: memoryview, host: Host) -> None:
+    host.gas, data, size, to, _, _, _, _, _ = _read(memory, 0)
+    memory[to : to + _ADDRESS] = host.sha256(_at(memory, data, size))
+    _write(memory, 0, host.gas, _DONE)
 
-    def _beacon_value(self) -> None:
-        memory, host = self._memory, self._host
-        host.gas, to, _, _, _, _, _, round_number, _ = _read(memory, 0)
-        memory[to : to + _ADDRESS] = host.beacon_value(round_number)
-        _write(memory, 0, host.gas, _DONE)
 
-    def _beacon_uniform(self) -> None:
-        memory, host = self._memory, self._host
-        host.gas, tag, size, _, _, _, _, round_number, below = _read(memory, 0)
-        drawn = host.beacon_uniform(round_number, below, _at(memory, tag, size))
-        _write_wide(memory, _WIDE, drawn)
-        _write(memory, 0, host.gas, _DONE)
+def _sha3_256(memory: memoryview, host: Host) -> None:
+    host.gas, data, size, to, _, _, _, _, _ = _read(memory, 0)
+    memory[to : to + _ADDRESS] = host.sha3_256(_at(memory, data, size))
+    _write(memory, 0, host.gas, _DONE)
 
-    def _beacon_quality(self) -> None:
-        memory, host = self._memory, self._host
-        host.gas, _, _, _, _, _, _, round_number, _ = _read(memory, 0)
-        _write_wide(memory, _WIDE, host.beacon_quality(round_number))
-        _write(memory, 0, host.gas, _DONE)
+
+def _verify_ed25519(memory: memoryview, host: Host) -> None:
+    host.gas, key, message, size, signature, signature_size, _, _, _ = _read(memory, 0)
+    fits = host.verify_ed25519(
+        _at(memory, key, _ADDRESS),
+        _at(memory, message, size),
+        _at(memory, signature, signature_size),
+    )
+    _write_wide(memory, _WIDE, int(fits))
+    _write(memory, 0, host.gas, _DONE)
+
+
+def _verify_mldsa65(memory: memoryview, host: Host) -> None:
+    host.gas, key, key_size, message, size, signature, signature_size, _, _ = _read(memory, 0)
+    fits = host.verify_mldsa65(
+        _at(memory, key, key_size),
+        _at(memory, message, size),
+        _at(memory, signature, signature_size),
+    )
+    _write_wide(memory, _WIDE, int(fits))
+    _write(memory, 0, host.gas, _DONE)
+
+
+def _beacon_next_round(memory: memoryview, host: Host) -> None:
+    host.gas, _, _, _, _, _, _, delay, _ = _read(memory, 0)
+    _write_wide(memory, _WIDE, host.beacon_next_round(delay))
+    _write(memory, 0, host.gas, _DONE)
+
+
+def _beacon_value(memory: memoryview, host: Host) -> None:
+    host.gas, to, _, _, _, _, _, round_number, _ = _read(memory, 0)
+    memory[to : to + _ADDRESS] = host.beacon_value(round_number)
+    _write(memory, 0, host.gas, _DONE)
+
+
+def _beacon_uniform(memory: memoryview, host: Host) -> None:
+    host.gas, tag, size, _, _, _, _, round_number, below = _read(memory, 0)
+    drawn = host.beacon_uniform(round_number, below, _at(memory, tag, size))
+    _write_wide(memory, _WIDE, drawn)
+    _write(memory, 0, host.gas, _DONE)
+
+
+def _beacon_quality(memory: memoryview, host: Host) -> None:
+    host.gas, _, _, _, _, _, _, round_number, _ = _read(memory, 0)
+    _write_wide(memory, _WIDE, host.beacon_quality(round_number))
+    _write(memory, 0, host.gas, _DONE)
 
 
 def _at(memory: memoryview, address: int, size: int) -> bytes:

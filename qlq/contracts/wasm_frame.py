@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from qlq.contracts import program, wasm_memory
-from qlq.contracts.program import EnumType, Plain, StructType, Type
+from qlq.contracts import values
+from qlq.contracts.outcome import Reason
+from qlq.contracts.values import EnumType, Plain, StructType, Type
 from qlq.contracts.wasm_binary import PAGE_BYTES, Code, Op, Value
 from qlq.contracts.wasm_library import Library
 
@@ -36,7 +37,7 @@ def aligned(size: int) -> int:
 
 def part_offset(kind: StructType, index: int) -> int:
     """Where a field of a struct begins."""
-    return sum(program.size(part) for _, part in kind.fields[:index])
+    return sum(values.size(part) for _, part in kind.fields[:index])
 
 
 @dataclass(slots=True)
@@ -97,25 +98,29 @@ class Frame:
 
 @dataclass(slots=True)
 class Body:
-    """A function while it is written: its code, its frame, and what all functions share."""
+    """A function while it is written: its code, its frame, and what all functions share.
+
+    Attributes:
+        functions: How many indices come before that of the contract's first function.
+    """
 
     code: Code
     frame: Frame
     library: Library
     constants: Constants
-    function_index: int
-    _free: dict[Value, list[int]] = field(default_factory=lambda: {value: [] for value in Value})
+    first_function: int
+    _free: dict[Value, list[int]] = field(default_factory=dict)
 
     @contextmanager
     def spare(self, value: Value) -> Iterator[int]:
         """A WebAssembly local for a while."""
-        free = self._free[value]
+        free = self._free.setdefault(value, [])
         local = free.pop() if free else self.code.local(value)
         yield local
         free.append(local)
 
     def call(self, name: str, line: int | None = None) -> None:
-        """Call a function of the library; the line is its last argument."""
+        """Call a function of the library; the line, where there is one, is its last argument."""
         if line is not None:
             self.code.i32(line)
         self.code.call(self.library[name])
@@ -126,8 +131,15 @@ class Body:
             self.code.i64(units)
             self.call("charge")
 
+    def fail(self, reason: Reason, code: int, line: int) -> None:
+        """End the call here."""
+        self.code.i32(reason)
+        self.code.i32(code)
+        self.call("fail", line)
+        self.code.op(Op.UNREACHABLE)
+
     def load(self, kind: Type, offset: int = 0) -> None:
-        """From the address on the stack to the value there."""
+        """From the address on the stack to the value that stands there."""
         if kind is Plain.U64:
             self.code.access(Op.I64_LOAD, offset)
         elif is_scalar(kind):
@@ -143,10 +155,5 @@ class Body:
         elif is_scalar(kind):
             self.code.access(Op.I32_STORE8, 0)
         else:
-            self.code.i32(program.size(kind))
+            self.code.i32(values.size(kind))
             self.call("copy")
-
-
-def first_frame() -> int:
-    """Where the frame of a function begins that nothing calls."""
-    return wasm_memory.SLOTS

@@ -38,7 +38,7 @@ HOST_CALLS = {
     "call": HostShape(5),
     "sha256": HostShape(3),
     "sha3_256": HostShape(3),
-    "verify_ed25519": HostShape(6, gives=1),
+    "verify_ed25519": HostShape(5, gives=1),
     "verify_mldsa65": HostShape(6, gives=1),
     "beacon_next_round": HostShape(0, wides=1, gives=1),
     "beacon_value": HostShape(1, wides=1),

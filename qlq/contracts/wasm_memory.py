@@ -3,7 +3,7 @@
     0    gas left (u64)         8    state of a host call (u32)      12   line of the source (u32)
     16   six words (u32) and 40 two wide words (u64): what a host call is given or gives back
     56   number of the method   60   address of the result           64   its size
-    68   reason of a failure    72   its code
+    68   reason of a failure    72   its code               80   a number as a result (u64)
     96   sender, own address, chain, asset (32 bytes each), value, height, time (u64 each)
     256  encoded arguments, at most 8 KiB
     8448 constants, then slots of locals and temporaries: each has its own, as nothing recurs
@@ -31,6 +31,7 @@ REASON = 68
 CODE = 72
 SENDER, THIS, CHAIN, ASSET = 96, 128, 160, 192
 VALUE, HEIGHT, TIME = 224, 232, 240
+NUMBER = 80
 ARGUMENTS = 256
 ARGUMENT_BYTES_MAX = 8192
 SLOTS = ARGUMENTS + ARGUMENT_BYTES_MAX
