@@ -106,7 +106,11 @@ def estimate(
         qber_max=qber_max,
         eps_sec=eps_sec,
         eps_cor=eps_cor,
-        consent=terms.consent(max_cost=max_cost, max_qpu_seconds=max_qpu_seconds, yes=yes),
+        consent=terms.consent(
+            max_cost=max_cost,
+            max_qpu_seconds=max_qpu_seconds,
+            answer=terms.Answer.YES if yes else terms.Answer.ASK,
+        ),
         deadline_s=terms.time_left(deadline),
     )
     if pilot is None:

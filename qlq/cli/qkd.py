@@ -68,7 +68,11 @@ def run(
         archive=archive,
         then=tuple(backend[1:]) if backend else (),
         fallback=Fallback.FORBIDDEN if strict else Fallback.ALLOWED,
-        consent=terms.consent(max_cost=max_cost, max_qpu_seconds=max_qpu_seconds, yes=yes),
+        consent=terms.consent(
+            max_cost=max_cost,
+            max_qpu_seconds=max_qpu_seconds,
+            answer=terms.Answer.YES if yes else terms.Answer.ASK,
+        ),
         deadline_s=None if deadline is None else terms.time_left(deadline, default_s=deadline),
     )
     if dry_run:

@@ -60,7 +60,11 @@ def certify(
         shots=shots,
         bundle=output,
         epsilon_log2=epsilon_log2,
-        consent=terms.consent(max_cost=max_cost, max_qpu_seconds=max_qpu_seconds, yes=yes),
+        consent=terms.consent(
+            max_cost=max_cost,
+            max_qpu_seconds=max_qpu_seconds,
+            answer=terms.Answer.YES if yes else terms.Answer.ASK,
+        ),
         deadline_s=None if deadline is None else terms.time_left(deadline, default_s=deadline),
     )
     if dry_run:
@@ -245,7 +249,11 @@ def pulse(
         backends=(found.backend, *(backend or [])[1:]),
         fallback=Fallback.ALLOWED if allow_fallback else Fallback.FORBIDDEN,
         sampling=Sampling.SHORT if allow_short else Sampling.FULL,
-        consent=terms.consent(max_cost=max_cost, max_qpu_seconds=max_qpu_seconds, yes=yes),
+        consent=terms.consent(
+            max_cost=max_cost,
+            max_qpu_seconds=max_qpu_seconds,
+            answer=terms.Answer.YES if yes else terms.Answer.ASK,
+        ),
         deadline_s=None if deadline is None else terms.time_left(deadline, default_s=deadline),
     )
     with console.interruptible():

@@ -101,7 +101,11 @@ def link(
         listen=transport.parse(listen),
         backend=settings.load(backend=backend).backend,
         eve=eve,
-        consent=terms.consent(max_cost=max_cost, max_qpu_seconds=max_qpu_seconds, yes=yes),
+        consent=terms.consent(
+            max_cost=max_cost,
+            max_qpu_seconds=max_qpu_seconds,
+            answer=terms.Answer.YES if yes else terms.Answer.ASK,
+        ),
         timeout_s=deadline,
         peer_timeout_s=peer_timeout,
     )

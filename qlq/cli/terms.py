@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from decimal import Decimal, InvalidOperation
+from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,10 +14,18 @@ import typer
 if TYPE_CHECKING:
     from qlq.node.consent import Consent
 
-COMMAND_S = 600.0
-"""Time for a question to a vendor where no deadline is given."""
 _STARTED_S = time.monotonic()
 """The moment this module was loaded: before any heavy import."""
+
+
+class Answer(Enum):
+    """Who answers a question about money."""
+
+    ASK = "ask"
+    """The operator, on a terminal."""
+    YES = "yes"
+    """`--yes`."""
+
 
 MaxCost = Annotated[
     str | None, typer.Option("--max-cost", help="Most money to spend, in the price's currency.")
@@ -32,7 +41,7 @@ Deadline = Annotated[
 ]
 
 
-def consent(*, max_cost: str | None, max_qpu_seconds: float | None, yes: bool) -> Consent:
+def consent(*, max_cost: str | None, max_qpu_seconds: float | None, answer: Answer) -> Consent:
     """What the operator allows: caps, and who answers when they leave it open.
 
     Raises:
@@ -47,7 +56,7 @@ def consent(*, max_cost: str | None, max_qpu_seconds: float | None, yes: bool) -
     except (InvalidOperation, ValueError) as error:
         given = f"--max-cost is not an amount: {max_cost!r}"
         raise ConfigError(given if isinstance(error, InvalidOperation) else str(error)) from error
-    if yes:
+    if answer is Answer.YES:
         return Consent(caps, say_yes)
     return Consent(caps, _ask if sys.stdin.isatty() and sys.stderr.isatty() else None)
 
@@ -57,8 +66,12 @@ def _ask(question: str) -> bool:
     return typer.confirm(question, err=True)
 
 
-def time_left(deadline: float | None, *, default_s: float = COMMAND_S) -> float:
+def time_left(deadline: float | None, *, default_s: float | None = None) -> float:
     """Seconds until a command must end; a given deadline counts from the start of the process.
+
+    Args:
+        deadline: As the operator gave it; None if he did not.
+        default_s: Seconds without a deadline; None for those of a question to a vendor.
 
     Raises:
         ConfigError: It is not above 0.
@@ -67,7 +80,9 @@ def time_left(deadline: float | None, *, default_s: float = COMMAND_S) -> float:
     from qlq.errors import BackendUnavailable, ConfigError
 
     if deadline is None:
-        return default_s
+        from qlq.node import planning
+
+        return planning.COMMAND_S if default_s is None else default_s
     if not 0 < deadline < math.inf:
         raise ConfigError(f"the deadline must be above 0 seconds: {deadline}")
     left_s = deadline - (time.monotonic() - _STARTED_S)
