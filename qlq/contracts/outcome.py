@@ -64,8 +64,12 @@ class Reason(IntEnum):
     """Bytes that are not the arguments of the method."""
     VALUE_NOT_TAKEN = 34
     """A value sent with a method that takes none."""
-    GAS_INVALID = 35
-    ALREADY_DEPLOYED = 36
+    ALREADY_DEPLOYED = 35
+
+    @property
+    def text(self) -> str:
+        """For people, where nothing more is known."""
+        return self.name.lower().replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True)
