@@ -315,6 +315,6 @@ def _check_passphrase(passphrase: str) -> None:
 
 def _damaged(path: Path, what: str) -> KeyStoreDamaged:
     return KeyStoreDamaged(
-        f"{path} is damaged, {what}: restore a copy, or make the accounts again from their words "
-        "(qlq wallet restore)"
+        f"{path} is damaged, {what}: restore a copy, or move it away and make the accounts again "
+        "from their words (qlq wallet restore)"
     )
