@@ -98,11 +98,17 @@ def resume(
     job: JobId,
     *,
     archive: Archive = None,
+    max_cost: terms.MaxCost = None,
+    max_qpu_seconds: terms.MaxQpuSeconds = None,
+    yes: terms.Yes = False,
     deadline: terms.Deadline = None,
     home: Home = None,
     json: qkd.Json = False,
 ) -> None:
-    """Take the shots of a job, and finish its session or pilot; an abort exits with 3."""
+    """Take the shots of a job, and finish its session or pilot; an abort exits with 3.
+
+    Only a session with Eve may still have a job to submit: caps replace those of its order.
+    """
     console.State.document_schema = SCHEMA_RESUME if json else None
     from qlq.node import jobs, jobs_desk, pilots, sessions
 
@@ -113,6 +119,11 @@ def resume(
             deadline_s=terms.time_left(deadline, default_s=sessions.TIMEOUT_S),
             archive=archive,
             tell=console.tell,
+            allowed=terms.consent(
+                max_cost=max_cost,
+                max_qpu_seconds=max_qpu_seconds,
+                answer=terms.Answer.YES if yes else terms.Answer.ASK,
+            ),
         )
     qkd.show_resumed(done, schema=SCHEMA_RESUME if json else None)
     if done.record.purpose is jobs.Purpose.PILOT:

@@ -48,6 +48,7 @@ def run(
 ) -> None:
     """Run one session, both parties in this process; an abort exits with 3."""
     console.State.document_schema = SCHEMA_RUN if json else None
+    output = console.Output.JSON if json else console.Output.TABLE
     from qlq.backends.chain import Fallback
     from qlq.node import orders
     from qlq.qkd.parameters import Sampling
@@ -76,16 +77,16 @@ def run(
         deadline_s=None if deadline is None else terms.time_left(deadline, default_s=deadline),
     )
     if dry_run:
-        _show_plan(order, as_json=json)
+        _show_plan(order, output)
         return
     with console.interruptible():
         session = orders.fulfil(order, found, console.tell)
-    _finish(session.document, as_json=json)
+    _finish(session.document, output)
 
 
-def _finish(document: dict[str, Any], *, as_json: bool) -> None:
+def _finish(document: dict[str, Any], output: console.Output) -> None:
     """Print a session's result; an abort ends the command with its exit code."""
-    if as_json:
+    if output is console.Output.JSON:
         fields = {name: value for name, value in document.items() if name != "schema"}
         console.document(SCHEMA_RUN, fields)
     else:
@@ -94,11 +95,11 @@ def _finish(document: dict[str, Any], *, as_json: bool) -> None:
         raise typer.Exit(console.EXIT_ABORTED)
 
 
-def _show_plan(order: Order, *, as_json: bool) -> None:
+def _show_plan(order: Order, output: console.Output) -> None:
     from qlq.node import planning
 
     planned = {"dry_run": True, **planning.estimate(order)}
-    if as_json:
+    if output is console.Output.JSON:
         console.document(SCHEMA_RUN, planned)
         return
     console.table(planned)
@@ -217,6 +218,9 @@ def process(
     *,
     job: Annotated[str, typer.Option(help="A job that was paid for earlier, as URI:ID.")],
     archive: Annotated[Path | None, typer.Option(help="Folder for the archive.")] = None,
+    max_cost: terms.MaxCost = None,
+    max_qpu_seconds: terms.MaxQpuSeconds = None,
+    yes: terms.Yes = False,
     deadline: terms.Deadline = None,
     home: Annotated[str | None, typer.Option(help="Folder of keys and jobs.")] = None,
     json: Json = False,
@@ -233,6 +237,11 @@ def process(
             deadline_s=terms.time_left(deadline, default_s=sessions.TIMEOUT_S),
             archive=archive,
             tell=console.tell,
+            allowed=terms.consent(
+                max_cost=max_cost,
+                max_qpu_seconds=max_qpu_seconds,
+                answer=terms.Answer.YES if yes else terms.Answer.ASK,
+            ),
         )
     show_resumed(done, schema=SCHEMA_PROCESS if json else None)
 

@@ -29,6 +29,13 @@ class Caps:
     cost: Decimal | None = None
     qpu_s: float | None = None
 
+    def changed_by(self, other: Caps) -> Caps:
+        """These caps, with those of `other` in place of what it gives."""
+        return Caps(
+            self.cost if other.cost is None else other.cost,
+            self.qpu_s if other.qpu_s is None else other.qpu_s,
+        )
+
     def __post_init__(self) -> None:
         """Refuse a cap that is no amount, naming it."""
         if self.cost is not None and not (self.cost.is_finite() and self.cost >= 0):
@@ -62,25 +69,49 @@ class Consent:
         """
         if is_free(cost):
             return
+        self._refuse_beyond_caps(cost, what=what, way_out="send fewer pulses")
+        if not self._is_capped(cost):
+            self._answer(cost, what=what)
+
+    def allow_rest(self, cost: Cost, *, agreed: Cost, planned: Cost, what: str) -> None:
+        """Return if a session whose first job was paid for may go on with its next one.
+
+        A cap is about money and seconds: it holds for what has been spent. A question was
+        answered about an estimate, and the answer covers the rest as long as the estimates stay
+        within it, whatever the jobs before have really cost.
+
+        Args:
+            cost: What the jobs before have cost, and the estimate of the next one.
+            agreed: The estimate of the whole session that was agreed to.
+            planned: The estimates of the jobs before, as agreed to, and of the next one.
+            what: Names the session.
+
+        Raises:
+            BudgetRefused: As for `allow`; nothing more was sent.
+        """
+        what = f"{what}, with the jobs that it has paid for,"
+        self._refuse_beyond_caps(cost, what=what, way_out="leave the session as it is")
+        if not self._is_capped(cost) and not is_within(planned, agreed):
+            self._answer(cost, what=what)
+
+    def _refuse_beyond_caps(self, cost: Cost, *, what: str, way_out: str) -> None:
         caps = self.caps
         if caps.cost is not None and cost.amount is None:
-            way_out = "cap the time with --max-qpu-seconds" if cost.qpu_s else "agree with --yes"
+            other = "cap the time with --max-qpu-seconds" if cost.qpu_s else "agree with --yes"
             raise BudgetRefused(
                 f"{what}: the price is unknown ({cost.source}), so --max-cost {caps.cost} cannot "
-                f"be kept: leave it out, and {way_out}"
+                f"be kept: leave it out, and {other}"
             )
         if caps.cost is not None and cost.amount is not None and cost.amount > caps.cost:
             raise BudgetRefused(
                 f"{what}: {cost.amount} {cost.currency} exceed --max-cost {caps.cost}: raise it, "
-                "or send fewer pulses"
+                f"or {way_out}"
             )
         if caps.qpu_s is not None and cost.qpu_s > caps.qpu_s:
             raise BudgetRefused(
                 f"{what}: {cost.qpu_s:g} QPU seconds exceed --max-qpu-seconds {caps.qpu_s:g}: "
-                "raise it, or send fewer pulses"
+                f"raise it, or {way_out}"
             )
-        if not self._is_capped(cost):
-            self._answer(cost, what=what)
 
     def _is_capped(self, cost: Cost) -> bool:
         """Whether a given cap bounds what is charged: seconds do so only if there are any."""
@@ -108,6 +139,19 @@ def say_yes(_question: str) -> bool:
 def is_free(cost: Cost) -> bool:
     """Whether nothing is charged; an unknown price is a charge."""
     return cost.qpu_s == 0 and cost.amount is not None and cost.amount == 0
+
+
+def is_within(cost: Cost, limit: Cost) -> bool:
+    """Whether neither seconds nor money are above those of another cost, as far as it has a price.
+
+    Money of an unknown price, or in another currency, is above any that is known.
+    """
+    if cost.qpu_s > limit.qpu_s:
+        return False
+    if limit.amount is None or cost.amount == 0:
+        return True
+    is_comparable = cost.amount is not None and cost.currency == limit.currency
+    return is_comparable and (cost.amount or Decimal(0)) <= limit.amount
 
 
 def add(first: Cost, second: Cost) -> Cost:

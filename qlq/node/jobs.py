@@ -114,7 +114,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         eve: Attack as text, None for none.
         archive: Folder of the archive, None for none.
         attempts: Backends that were tried before this one.
-        caps: The most that the session may cost: the operator's caps, or what was agreed to.
+        caps: The most that the session may cost, as the operator has capped it.
         submissions: Its jobs in order; Eve makes a second one.
         state: Where it stands.
         key_id: Id of the key, from the moment before it is stored.
@@ -122,6 +122,8 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         result: The `qlq.qkd.run/1` document of an ended session, `qlq.pilot/1` of a pilot.
         purpose: What its jobs are for.
         pilot_shots: Shots that a pilot was ordered with; None for a session.
+        agreed: What all its jobs together were expected to cost when they were agreed to; None in
+            records of a time when that was a cap.
         schema: Version of this form.
     """
 
@@ -141,6 +143,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     result: dict[str, Any] | None = None
     purpose: Purpose = Purpose.SESSION
     pilot_shots: int | None = None
+    agreed: Cost | None = None
     schema: str = SCHEMA
 
 

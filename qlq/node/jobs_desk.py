@@ -16,6 +16,7 @@ from qlq.backends.port import Backend, Cost, Handle, Status
 from qlq.config import Settings
 from qlq.errors import BackendError, BackendUnavailable, ConfigError, JobFailed
 from qlq.node import consent, jobs, jobs_running, orders, parties, pilots
+from qlq.node.consent import Ask, Consent
 from qlq.node.jobs import Damaged, OpenJob, Purpose, Record, State
 from qlq.node.jobs_running import PaidRun
 from qlq.qkd.duties import Party
@@ -142,6 +143,7 @@ def resume(
     deadline_s: float,
     archive: Path | None,
     tell: Tell,
+    allowed: Consent = orders.ASK_NOBODY,
 ) -> Resumed:
     """Finish a session or pilot whose jobs were submitted earlier; one that is over stays so.
 
@@ -151,9 +153,12 @@ def resume(
         deadline_s: Seconds for everything together.
         archive: Another folder for the archive; None keeps the one of the order.
         tell: Is told in words what happens.
+        allowed: Its caps replace those of the order; it answers where a job that is still to be
+            submitted may cost more than was agreed to.
 
     Raises:
         ConfigError: No such record, or another process works on it.
+        BudgetRefused: The operator does not allow what is still to be submitted; the record stays.
         BackendUnavailable: The backend cannot be asked now; the record stays.
         JobPending: The shots are still to come.
         JobFailed: It ended without a result, now or earlier.
@@ -166,13 +171,18 @@ def resume(
             return Resumed(record, record.result, is_new=False)
         if record.state.is_final:
             raise _failed(record)
+        caps = record.caps.changed_by(allowed.caps)
+        if caps != record.caps:
+            job.update(caps=caps)
         if record.purpose is Purpose.PILOT:
             return _finish_pilot(job, clock=clock, archive=archive, tell=tell)
         pair = orders.open_stored_pair(settings)
         try:
             if record.state is State.KEEPING and _is_kept(job, pair):
                 return Resumed(job.record, None, is_new=False)
-            return _finish(job, settings, pair, clock=clock, archive=archive, tell=tell)
+            return _finish(
+                job, settings, pair, clock=clock, archive=archive, tell=tell, ask=allowed.ask
+            )
         finally:
             pair.close()
 
@@ -220,13 +230,14 @@ def _finish(
     clock: Clock,
     archive: Path | None,
     tell: Tell,
+    ask: Ask | None,
 ) -> Resumed:
     record = job.record
     seeds = job.seeds(orders.obtain_master(settings))
     kept = None if record.archive is None else Path(record.archive)
     with _reopened(record, clock=clock, tell=tell) as backend:
         session = jobs_running.conduct(
-            PaidRun(backend, clock=clock, tell=tell, job=job),
+            PaidRun(backend, clock=clock, tell=tell, job=job, ask=ask),
             record.parameters,
             backend,
             pair,

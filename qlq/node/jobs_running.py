@@ -15,6 +15,7 @@ import datetime as dt
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,13 @@ from qlq.errors import (
     KeyTooShort,
 )
 from qlq.node import consent, jobs, sessions
-from qlq.node.consent import Caps, Consent
+from qlq.node.consent import Ask, Consent
 from qlq.node.jobs import OpenJob, Purpose, Record, State, Submission
 from qlq.node.parties import Pair
 from qlq.node.sessions import Seeds, Session
 from qlq.provenance import Attempt
-from qlq.qkd import eve
-from qlq.qkd.parameters import Parameters
+from qlq.qkd import bb84, e91, eve, link
+from qlq.qkd.parameters import Parameters, Protocol
 from qlq.shots import Shots
 
 Tell = Callable[[str], None]
@@ -99,6 +100,7 @@ class PaidRun:
         tell: Is told in words what happens.
         draft: For a new session: makes the record when the first plan costs something.
         job: For a resumed session: its record.
+        ask: For a resumed session: answers for a job that may cost more than was agreed to.
     """
 
     def __init__(
@@ -109,10 +111,11 @@ class PaidRun:
         tell: Tell,
         draft: Draft | None = None,
         job: OpenJob | None = None,
+        ask: Ask | None = None,
     ) -> None:
         """Start before the first plan."""
         self._backend, self._clock, self._tell = backend, clock, tell
-        self._draft = draft
+        self._draft, self._ask = draft, ask
         self.job = job
         self._plans = 0
         self._last_status: Status | None = None
@@ -186,14 +189,11 @@ class PaidRun:
             raise ConfigError(
                 f"--seed works with simulators of this machine only, not with {self._backend.name}"
             )
-        whole = whole_cost(cost, eve_text=draft.eve)
+        whole = whole_cost(cost, draft.parameters, eve_text=draft.eve, ask=self._estimate)
         self._agreed = cost
         if draft.purpose is Purpose.SESSION:
             _refuse_keyless(draft, self._backend)
         draft.consent.allow(whole, what=f"the {draft.purpose.value} on {self._backend.name}")
-        caps = draft.consent.caps
-        if caps == Caps():
-            caps = Caps(cost=whole.amount, qpu_s=whole.qpu_s)
         record = jobs.Record(
             id=jobs.new_id(),
             created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -203,9 +203,10 @@ class PaidRun:
             eve=draft.eve,
             archive=None if draft.archive is None else str(draft.archive.absolute()),
             attempts=draft.attempts,
-            caps=caps,
+            caps=draft.consent.caps,
             purpose=draft.purpose,
             pilot_shots=draft.pilot_shots,
+            agreed=whole,
         )
         self.job = _created(draft, record)
         self._tell(f"job {record.id} is on record; if this process ends: {way_out(record.id)}")
@@ -238,11 +239,15 @@ class PaidRun:
     def _stay_within(self, cost: Cost) -> None:
         """What was agreed to for the session holds for its later jobs too."""
         record = self._opened().record
-        costs, _ = jobs.total(record)
-        for earlier in costs:
-            cost = consent.add(cost, earlier)
-        what = f"the {record.purpose.value} on {record.backend}"
-        Consent(record.caps, consent.say_yes).allow(cost, what=what)
+        spent, _ = jobs.total(record)
+        planned = reduce(consent.add, (job.estimate for job in record.submissions), cost)
+        whole = planned if record.agreed is None else reduce(consent.add, spent, cost)
+        Consent(record.caps, self._ask).allow_rest(
+            whole,
+            agreed=record.agreed or planned,
+            planned=planned,
+            what=f"the {record.purpose.value} on {record.backend}",
+        )
 
     def _come_back(self, plan: Plan, index: int) -> Shots:
         """The shots of a plan that an earlier process has submitted, or was about to."""
@@ -385,12 +390,31 @@ def conduct(
     return session
 
 
-def whole_cost(cost: Cost, *, eve_text: str | None) -> Cost:
-    """The most that a session costs whose first job costs this.
+def whole_cost(
+    cost: Cost,
+    parameters: Parameters,
+    *,
+    eve_text: str | None,
+    ask: Callable[[Plan], Cost],
+) -> Cost:
+    """The most that a session costs by the estimates, whose first job costs this.
 
-    Eve's second job repeats at most every pulse of the first one.
+    Args:
+        cost: Of the first job.
+        parameters: What both parties commit to.
+        eve_text: Attack as text, None for none; she makes a second job.
+        ask: Gives the estimate of a plan.
     """
-    return cost if eve_text is None else consent.add(cost, cost)
+    if eve_text is None:
+        return cost
+    which = bb84 if parameters.protocol is Protocol.BB84 else e91
+    second = link.largest_second_plan(
+        which.arrangement(),
+        eve.parse(eve_text),
+        pulses=parameters.pulses,
+        blocks=min(parameters.blocks, parameters.pulses),
+    )
+    return cost if second is None else consent.add(cost, ask(second))
 
 
 def ask_spent(backend: Backend, job: OpenJob, index: int, *, clock: Clock) -> Cost | None:

@@ -154,7 +154,12 @@ def _estimate(
     wish = orders.wanted(order, info)
     committed = parameters.commit(wish)
     plan = typical_plan(committed)
-    cost = jobs_running.whole_cost(_cost(backend, plan, clock), eve_text=order.eve)
+    cost = jobs_running.whole_cost(
+        _cost(backend, plan, clock),
+        committed,
+        eve_text=order.eve,
+        ask=lambda second: _cost(backend, second, clock),
+    )
     is_bb84 = wish.protocol is Protocol.BB84
     predicted = info.predicted_qber_bb84 if is_bb84 else info.predicted_qber_e91
     chance = _success_probability(committed, predicted)

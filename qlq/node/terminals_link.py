@@ -298,7 +298,9 @@ def _agree(session: _Session, parameters: Parameters, cost: Cost, *, earlier: Co
             "was sent"
         )
     if earlier is None:
-        whole = jobs_running.whole_cost(cost, eve_text=order.eve)
+        whole = jobs_running.whole_cost(
+            cost, parameters, eve_text=order.eve, ask=lambda _plan: cost
+        )
         order.consent.allow(whole, what=f"the session on {name}")
         return cost
     together = consent.add(earlier, cost)

@@ -61,7 +61,7 @@ def group(
     label = (block * np.int64(a_count) + alice) * b_count + bob
     order = np.argsort(label.astype(np.uint16), kind="stable")
     sizes = np.bincount(label, minlength=blocks * a_count * b_count)
-    shots = max(1, math.ceil(count / ROWS_TARGET))
+    shots = shots_of_row(count)
     rows_of_group = -(-sizes // shots)
     group_of_row = np.repeat(np.arange(sizes.size), rows_of_group)
     position = _shuffled_within_blocks(group_of_row // (a_count * b_count), order_rng)
@@ -73,6 +73,20 @@ def group(
     cell = np.empty(count, dtype=np.int64)
     cell[order] = position[first_row + rank // shots] * shots + rank % shots
     return Grouping(row_inputs, shots, cell)
+
+
+def shots_of_row(count: int) -> int:
+    """Shots of every row in which this many pulses are measured."""
+    return max(1, math.ceil(count / ROWS_TARGET))
+
+
+def rows_max(count: int, *, groups: int) -> int:
+    """The most rows that at most `count` pulses in at most `groups` groups can make.
+
+    Each group leaves less than one row unfilled, and a row without a pulse is not made. Groups of
+    different blocks are different ones.
+    """
+    return min(count, ROWS_TARGET + groups)
 
 
 def block_of_pulse(count: int, *, blocks: int) -> NDArray[np.int64]:

@@ -130,7 +130,38 @@ def transmit_with_eve(
     first = yield from transmit(tapped, alice, receiver, blocks=blocks, order_rng=order_rng)
     if not attacked.any():
         return first
-    resent = Arrangement(
+    resent = _resent(arrangement, axes)
+    prepared = ((axis[attacked] << 1) | first.bob_bits[attacked]).astype(np.uint8)
+    second = yield from transmit(
+        resent, prepared, bob[attacked], blocks=min(blocks, prepared.size), order_rng=order_rng
+    )
+    bob_bits = first.bob_bits.copy()
+    bob_bits[attacked] = second.bob_bits
+    return Delivery(first.alice_bits, bob_bits, first.shots + second.shots)
+
+
+def largest_second_plan(
+    arrangement: Arrangement, attack: InterceptResend, *, pulses: int, blocks: int
+) -> Plan | None:
+    """A plan of which Eve's second job is never more, whatever she attacks and sees.
+
+    For what a session may cost, before its first job is paid for: rows and shots are the most
+    that there can be. None where she attacks nothing, and makes no second job.
+    """
+    if attack.fraction == 0.0:
+        return None
+    axes = attack.angles_rad(key_rad=arrangement.key_rad, test_rad=arrangement.test_rad)
+    resent = _resent(arrangement, axes)
+    kinds = (len(resent.alice_angles), len(resent.bob_angles))
+    row = np.arange(rounds.rows_max(pulses, groups=blocks * kinds[0] * kinds[1]))
+    inputs = np.stack([row % kinds[0], row // kinds[0] % kinds[1]], axis=1)
+    nowhere = np.empty(0, dtype=np.int64)
+    return plan_job(resent, Grouping(inputs, rounds.shots_of_row(pulses), nowhere))
+
+
+def _resent(arrangement: Arrangement, axes: tuple[float, ...]) -> Arrangement:
+    """Eve in Alice's place: she prepares each bit along each of her axes."""
+    return Arrangement(
         program=circuit.load("bb84"),
         alice_angles=np.array([(bit * math.pi, angle) for angle in axes for bit in (0, 1)]),
         bob_angles=arrangement.bob_angles,
@@ -139,10 +170,3 @@ def transmit_with_eve(
         key_rad=arrangement.key_rad,
         test_rad=arrangement.test_rad,
     )
-    prepared = ((axis[attacked] << 1) | first.bob_bits[attacked]).astype(np.uint8)
-    second = yield from transmit(
-        resent, prepared, bob[attacked], blocks=min(blocks, prepared.size), order_rng=order_rng
-    )
-    bob_bits = first.bob_bits.copy()
-    bob_bits[attacked] = second.bob_bits
-    return Delivery(first.alice_bits, bob_bits, first.shots + second.shots)

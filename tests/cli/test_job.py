@@ -218,6 +218,26 @@ def test_consent_on_the_command_line(
     assert ("error: " in ended.err) == bool(code)
 
 
+@pytest.mark.parametrize("word", ["resume", "process"])
+def test_a_cap_that_the_first_of_two_jobs_broke_is_raised_when_the_session_goes_on(
+    vendor: Any, command: Command, word: str
+) -> None:
+    vendor.script(spent=["dear", "..."])
+    refused = command(*BUY, "--eve", "intercept-resend:1", "--max-cost", "2")
+    assert refused.code == 6
+    (job,) = json.loads(command("job", "list", "--json").out)["jobs"]
+    assert (job["status"], job["job_ids"]) == ("waiting", vendor.paid())
+    assert f"qlq job resume {job['id']}" in refused.err
+    go_on = {
+        "resume": ("job", "resume", job["id"]),
+        "process": ("qkd", "process", "--job", f"rented:{job['job_ids'][0]}"),
+    }[word]
+    assert [command(*go_on, *more).code for more in ((), ("--yes",))] == [6, 6]
+    assert len(vendor.jobs()) == 1
+    assert command(*go_on, "--max-cost", "300").code == 3  # Eve is seen
+    assert len(vendor.jobs()) == 2
+
+
 def test_an_unknown_price_needs_a_cap_on_seconds(vendor: Any, command: Command) -> None:
     unpriced = ("qkd", "run", "--backend", "rented:unpriced", "--pulses", "60000")
     refused = command(*unpriced, "--max-cost", "1000")

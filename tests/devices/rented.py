@@ -9,9 +9,9 @@ The folder (RENTED_FOLDER) stands for the vendor's servers, so that several proc
 Words of a script: `ok`, `transient` (a 5xx or 429: nothing happened), `drop-before` and
 `drop-after` (the answer is lost, the job was not or was accepted), `unavailable` (withdrawn
 credentials), `silent` (no answer for a minute, nothing happens), `late` (accepted, answered a
-minute later), `reject`, `dear` (a price a thousand times higher), and for `status` the words of
-`Status`. What the script leaves open is `ok`; a list that ends with `...` repeats the word before
-it.
+minute later), `reject`, `dear` (a price or an invoice a thousand times higher), and for `status`
+the words of `Status`. What the script leaves open is `ok`; a list that ends with `...` repeats the
+word before it.
 
 Shots follow the closed forms of BB84's and E91's circuits, with an error rate of its own, from a
 generator that is seeded with the job's id: whoever fetches a job gets the same bits. `rented:qpu`
@@ -152,9 +152,10 @@ class Rented:
         return [Handle(self.name, job["id"], job["digest"]) for job in reversed(jobs)]
 
     def spent(self, handle: Handle) -> Cost:
-        self._arrive("spent")
+        dearer = 1000 if self._arrive("spent") == "dear" else 1
         self._job(handle)
-        return Cost(1.5, Decimal("0.25"), "USD", "invoice of a test", "2026-01-02")
+        amount = Decimal("0.25") * dearer
+        return Cost(1.5 * dearer, amount, "USD", "invoice of a test", "2026-01-02")
 
     def close(self) -> None:
         """Nothing to give back."""

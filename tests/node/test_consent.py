@@ -102,3 +102,28 @@ def test_costs_add_up_and_an_unknown_one_stays_unknown() -> None:
     assert consent.add(FREE, TEN) == consent.add(TEN, FREE) == TEN
     euros = Cost(0.0, Decimal(1), "EUR", "price list", None)
     assert consent.add(TEN, euros).amount is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "cost", "expected"),
+    [
+        (TEN, TEN, True),
+        (TEN, replace(TEN, amount=Decimal("10.01")), False),
+        (TEN, replace(TEN, amount=Decimal("9.99"), qpu_s=0.1), False),
+        (TEN, replace(TEN, currency="EUR"), False),  # nobody has agreed to euros
+        (TEN, FREE, True),
+        (TEN, BLANK, False),  # an unknown price in place of a known one
+        (SECONDS, replace(SECONDS, qpu_s=30.1), False),
+        (SECONDS, BOTH, True),  # whoever agreed to any price agreed to this one
+        (BLANK, replace(TEN, amount=Decimal(1000)), True),
+    ],
+)
+def test_what_was_agreed_to_covers_no_more(limit: Cost, cost: Cost, expected: bool) -> None:
+    assert consent.is_within(cost, limit) is expected
+
+
+def test_caps_given_later_replace_those_that_they_name() -> None:
+    caps = Caps(Decimal(5), 10.0)
+    assert caps.changed_by(Caps()) == caps
+    assert caps.changed_by(Caps(cost=Decimal(6))) == Caps(Decimal(6), 10.0)
+    assert caps.changed_by(Caps(qpu_s=20.0)) == Caps(Decimal(5), 20.0)

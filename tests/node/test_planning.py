@@ -51,7 +51,8 @@ def test_an_estimate_submits_nothing_and_needs_no_consent(vendor: Any) -> None:
 @pytest.mark.usefixtures("vendor")
 def test_eve_s_second_job_is_in_the_price() -> None:
     alone, both = (planning.estimate(order(eve=eve)) for eve in (None, "intercept-resend:1"))
-    assert Decimal(both["cost"]["amount"]) == 2 * Decimal(alone["cost"]["amount"])
+    ratio = Decimal(both["cost"]["amount"]) / Decimal(alone["cost"]["amount"])
+    assert 2 <= ratio < Decimal("2.3")  # every pulse again, with the largest surplus of shots
 
 
 @pytest.mark.parametrize("protocol", ["bb84", "e91"])

@@ -189,6 +189,49 @@ def test_eve_touches_the_attacked_pulses_only_and_resends_what_she_saw(
     assert (got.alice_bits is None) is (protocol is bb84)
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    protocol=st.sampled_from([bb84, e91]),
+    count=st.integers(1, 4000),
+    blocks=st.integers(1, 8),
+    fraction=st.sampled_from(["0.01", "0.5", "0.999", "1"]),
+    basis=st.sampled_from(["key", "random", "45deg"]),
+)
+def test_eve_s_second_job_is_never_more_than_what_was_planned_for_it(
+    seed: int, protocol, count: int, blocks: int, fraction: str, basis: str
+) -> None:
+    """Outcomes of any kind: fair coins here; what Eve sees decides how her pulses are grouped."""
+    rng = np.random.default_rng(seed)
+    arrangement = protocol.arrangement()
+    attack = eve.parse(f"intercept-resend:{fraction}@{basis}")
+    blocks = min(blocks, count)
+    largest = link.largest_second_plan(arrangement, attack, pulses=count, blocks=blocks)
+    sending = link.transmit_with_eve(
+        arrangement,
+        drawn(rng, count, len(arrangement.alice_angles), 0.4),
+        drawn(rng, count, len(arrangement.bob_angles), 0.4),
+        blocks=blocks,
+        order_rng=rng,
+        attack=attack,
+        sim_rng=rng,
+    )
+    first = next(sending)
+    shape = (len(first.bindings), first.shots, first.program.n_bits)
+    try:
+        second = sending.send(Shots(rng.integers(0, 2, shape, dtype=np.uint8), None))
+    except StopIteration:
+        return  # she met no pulse
+    assert largest.program == second.program
+    assert second.shots <= largest.shots
+    assert len(second.bindings) <= len(largest.bindings)
+
+
+def test_an_eve_who_attacks_nothing_is_planned_no_second_job() -> None:
+    attack = eve.parse("intercept-resend:0")
+    assert link.largest_second_plan(bb84.arrangement(), attack, pulses=9, blocks=1) is None
+
+
 @pytest.mark.parametrize("fraction", ["0", "0.0"])
 def test_an_eve_who_attacks_nothing_needs_no_second_job(lab, fraction: str) -> None:
     a = np.zeros(500, dtype=np.uint8)
