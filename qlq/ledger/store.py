@@ -10,6 +10,8 @@ data outside the chain. Headers and certificates are clear.
     records       votes, locks and statements of the node's own, on disk before they are sent, and
                   evidence against others
     data          what commitments of the chain commit to; can be purged
+    handovers     changes of validators with their proofs, clear
+    base          of a restored ledger: the block before the first one here, and the state after it
 """
 
 from __future__ import annotations
@@ -30,12 +32,25 @@ from qlq.consensus.certificate import QuorumCertificate
 from qlq.consensus.epochs import SignedStatement
 from qlq.consensus.phases import Record
 from qlq.consensus.votes import Evidence, SignedVote
-from qlq.errors import BadTag, ConfigError, LedgerDamaged, LedgerError, RemoteMisuse
+from qlq.errors import (
+    BadTag,
+    ConfigError,
+    InvalidProof,
+    LedgerDamaged,
+    LedgerError,
+    RemoteMisuse,
+)
+from qlq.ledger import base as bases
 from qlq.ledger import genesis as geneses
+from qlq.ledger import handover as handovers
+from qlq.ledger import records as state_records
 from qlq.ledger import store_file
+from qlq.ledger.base import Base
 from qlq.ledger.block import Block, Header
 from qlq.ledger.genesis import Genesis
+from qlq.ledger.handover import Handover
 from qlq.ledger.receipt import Receipt
+from qlq.ledger.records import ValidatorRecord
 from qlq.ledger.state import Changes
 from qlq.ledger.store_file import FILE, VERSION, WAL_BYTES_MAX, StorageSeal
 from qlq.ledger.transition import Outcome
@@ -99,6 +114,17 @@ class Place:
     index: int
 
 
+def _handover(header: Header, certificate: QuorumCertificate, outcome: Outcome) -> Handover | None:
+    """The change of validators in a block; None if the same set votes on."""
+    record = outcome.changes.get(state_records.VALIDATORS)
+    if record is None:
+        return None
+    found = state_records.read(record, ValidatorRecord)
+    if found.current.hash == header.validators_hash:
+        return None
+    return handovers.make(header, certificate, outcome.tree, record)
+
+
 class LedgerStore:
     """An open ledger file; a context manager. One thread; one process that writes."""
 
@@ -124,6 +150,7 @@ class LedgerStore:
             with self._translated():
                 store_file.configure(self._db)
                 self.genesis = self._prepared()
+                self.base = self._read_base()
         except BaseException:
             self._db.close()
             raise
@@ -169,10 +196,13 @@ class LedgerStore:
             self._seals.seal(receipts, "receipts", height),
         )
         places = [(id_, height, index) for index, id_ in enumerate(outcome.ids)]
+        change = _handover(header, certificate, outcome)
         with self._transaction() as db:
             db.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?)", row)
             db.executemany("INSERT INTO transactions VALUES (?, ?, ?)", places)
             self._write_state(outcome.changes)
+            if change is not None:
+                db.execute("INSERT INTO handovers VALUES (?, ?)", (height, change.to_bytes()))
             query = "DELETE FROM records WHERE height < ? AND kind != ?"
             db.execute(query, (height, RecordKind.EVIDENCE))
         self._bound_log()
@@ -180,9 +210,11 @@ class LedgerStore:
     def save_records(self, height: int, records: Sequence[Record]) -> None:
         """Keep what the node is about to say of a height; on disk when this returns."""
         with self._transaction() as db:
-            rows = [(height, kind_of(record), record.to_bytes()) for record in records]
-            query = "INSERT OR IGNORE INTO records (height, kind, record) VALUES (?, ?, ?)"
-            db.executemany(query, rows)
+            for record in records:
+                (last,) = db.execute("SELECT coalesce(max(number), 0) FROM records").fetchone()
+                row = (last + 1, height, int(kind_of(record)), record.to_bytes())
+                query = "INSERT OR IGNORE INTO records VALUES (?, ?, ?, ?, ?)"
+                db.execute(query, (*row, self._seals.tag(row)))
 
     def put_data(self, commitment: bytes, data: bytes) -> None:
         """Keep data that a commitment of the chain commits to, sealed."""
@@ -204,7 +236,12 @@ class LedgerStore:
     def height(self) -> int:
         """Height of the last final block; 0 before the first."""
         row = self._one("SELECT max(height) FROM blocks")
-        return int(row[0] or 0) if row else 0
+        return max(int(row[0] or 0) if row else 0, self.base_height)
+
+    @property
+    def base_height(self) -> int:
+        """Height of the block that a restored ledger begins after; 0 for any other."""
+        return 0 if self.base is None else self.base.header.height
 
     def header(self, height: int) -> tuple[Header, QuorumCertificate]:
         """A final block's header and certificate, which need no storage key.
@@ -213,27 +250,49 @@ class LedgerStore:
             ConfigError: There is no such block.
             LedgerDamaged: Its row has been changed.
         """
+        if self.base is not None and height == self.base_height:
+            return self.base.header, self.base.certificate
         row = self._one("SELECT hash, header, certificate FROM blocks WHERE height = ?", height)
         if row is None:
-            raise ConfigError(f"there is no block {height}; the last one is {self.height()}")
+            first = self.base_height + 1
+            raise ConfigError(f"no block {height} is here: blocks {first} to {self.height()} are")
         return self._header(height, *row)
 
     def block(self, height: int) -> Stored:
-        """A final block; raises as `header` does."""
+        """A final block; raises as `header` does, also for the block of the base."""
         header, certificate = self.header(height)
         row = self._one("SELECT body, receipts FROM blocks WHERE height = ?", height)
+        if row is None and height == self.base_height:
+            raise ConfigError(
+                f"block {height} is the one of the snapshot that this ledger was restored from: "
+                "its transactions are not here"
+            )
         return self._stored(header, certificate, row or (None, None))
 
     def blocks(self, first: int = 1) -> Iterator[Stored]:
-        """Final blocks in ascending order; raises LedgerDamaged at one that was changed."""
-        for height in range(first, self.height() + 1):
+        """Final blocks in ascending order, from the first one here on.
+
+        Raises:
+            LedgerDamaged: At one that was changed.
+        """
+        for height in range(max(first, self.base_height + 1), self.height() + 1):
             yield self.block(height)
 
     def hashes(self) -> list[bytes]:
-        """Hashes of all final blocks in ascending order, as the file has them."""
+        """Hashes of all final blocks from the first on, as the file has them."""
         with self._translated():
             rows = self._db.execute("SELECT hash FROM blocks ORDER BY height").fetchall()
-        return [row[0] for row in rows]
+        earlier = [] if self.base is None else self.base.block_hashes
+        return earlier + [row[0] for row in rows]
+
+    def handovers(self) -> tuple[Handover, ...]:
+        """Changes of validators, ascending; raises LedgerDamaged at one that was changed."""
+        with self._translated():
+            rows = self._db.execute("SELECT handover FROM handovers ORDER BY height").fetchall()
+        try:
+            return tuple(handovers.decode(row[0]) for row in rows)
+        except InvalidProof as error:
+            raise self._damaged(str(error)) from error
 
     def place(self, transaction: bytes) -> Place | None:
         """Where a transaction is; None if it is in no final block."""
@@ -264,12 +323,14 @@ class LedgerStore:
         Raises:
             LedgerDamaged: A record has been changed so that it cannot be read.
         """
-        query = "SELECT height, kind, record FROM records"
+        query = "SELECT number, height, kind, record, tag FROM records"
         where, values = ("", ()) if height is None else (" WHERE height = ?", (height,))
         with self._translated():
             rows = self._db.execute(f"{query}{where} ORDER BY number", values).fetchall()
+        if any(self._seals.tag(row[:-1]) != row[-1] for row in rows):
+            raise self._damaged("a vote is not the one that was written")
         try:
-            return [(row[0], _READERS[RecordKind(row[1])](row[2])) for row in rows]
+            return [(row[1], _READERS[RecordKind(row[2])](row[3])) for row in rows]
         except (RemoteMisuse, ValueError) as error:
             raise self._damaged(f"a vote cannot be read: {error}") from error
 
@@ -381,6 +442,19 @@ class LedgerStore:
                 "QLQ_PASSPHRASE to the passphrase it was made with, or put master.key back"
             ) from error
         return genesis
+
+    def _read_base(self) -> Base | None:
+        """The block before the first one here; None for a ledger that has all of them."""
+        row = self._db.execute("SELECT height, base FROM base").fetchone()
+        if row is None:
+            return None
+        try:
+            found = bases.decode(row[1])
+        except InvalidProof as error:
+            raise self._damaged(str(error)) from error
+        if found.header.height != row[0]:
+            raise self._damaged(f"the base of block {row[0]} is of block {found.header.height}")
+        return found
 
     def _damaged(self, what: str) -> LedgerDamaged:
         return LedgerDamaged(

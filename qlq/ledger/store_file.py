@@ -5,11 +5,15 @@ from __future__ import annotations
 import hmac
 import os
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 
+from qlq import codec
 from qlq.crypto import aead, kdf
 from qlq.errors import ConfigError
+from qlq.ledger.base import Base
 from qlq.ledger.genesis import Genesis
+from qlq.ledger.handover import Handover
 
 FILE = "ledger.sqlite"
 VERSION = 1
@@ -27,8 +31,10 @@ CREATE TABLE transactions (id BLOB PRIMARY KEY, height INTEGER NOT NULL,
     position INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE state (place BLOB PRIMARY KEY, entry BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE records (number INTEGER PRIMARY KEY, height INTEGER NOT NULL, kind INTEGER NOT NULL,
-    record BLOB NOT NULL, UNIQUE (height, kind, record)) STRICT;
+    record BLOB NOT NULL, tag BLOB NOT NULL, UNIQUE (height, kind, record)) STRICT;
 CREATE TABLE data (commitment BLOB PRIMARY KEY, sealed BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE handovers (height INTEGER PRIMARY KEY, handover BLOB NOT NULL) STRICT;
+CREATE TABLE base (height INTEGER PRIMARY KEY, base BLOB NOT NULL, state BLOB NOT NULL) STRICT;
 """
 
 
@@ -45,10 +51,15 @@ class StorageSeal:
             raise ValueError(f"a storage key has {STORAGE_KEY_BYTES} bytes, not {len(storage_key)}")
         self._seal_key = _derived(storage_key, b"seal")
         self._place_key = _derived(storage_key, b"place")
+        self._tag_key = _derived(storage_key, b"tag")
 
     def place(self, key: bytes) -> bytes:
         """Where an entry of the state is kept: a keyed digest, which says nothing to others."""
         return hmac.digest(self._place_key, key, "sha256")
+
+    def tag(self, row: tuple[int | bytes, ...]) -> bytes:
+        """What a row that is not sealed carries, so that a changed one is found."""
+        return hmac.digest(self._tag_key, codec.encode(row), "sha256")
 
     def seal(self, plain: bytes, what: str, where: int | bytes) -> bytes:
         """A value sealed for its place."""
@@ -72,14 +83,24 @@ class StorageSeal:
         return plain[_KEY_LENGTH_BYTES:end], plain[end:]
 
 
-def create(folder: Path, genesis: Genesis, entries: dict[bytes, bytes], storage_key: bytes) -> None:
+def create(
+    folder: Path,
+    genesis: Genesis,
+    entries: Mapping[bytes, bytes],
+    storage_key: bytes,
+    *,
+    base: Base | None = None,
+    handovers: tuple[Handover, ...] = (),
+) -> None:
     """Begin a ledger in a folder, whole or not at all.
 
     Args:
         folder: Made with mode 0700 if it is not there.
         genesis: Of the chain.
-        entries: The state before the first block.
+        entries: The state before the first block that the file will hold.
         storage_key: 32 secret bytes that seal what it will hold.
+        base: The block before that one; None for a file that begins with the chain.
+        handovers: Changes of validators up to the base, ascending.
 
     Raises:
         ConfigError: There is a ledger already, or the folder cannot be written.
@@ -94,7 +115,8 @@ def create(folder: Path, genesis: Genesis, entries: dict[bytes, bytes], storage_
     except OSError as error:
         raise ConfigError(f"cannot use the folder {folder}: {error.strerror}") from error
     try:
-        _fill(draft, genesis, entries, storage_key)
+        _fill(draft, genesis, entries, StorageSeal(storage_key))
+        _add_base(draft, base, handovers, entries, StorageSeal(storage_key))
         draft.replace(path)
     except (OSError, sqlite3.Error) as error:
         raise ConfigError(f"cannot write {path}: {error}") from error
@@ -108,9 +130,8 @@ def create(folder: Path, genesis: Genesis, entries: dict[bytes, bytes], storage_
         os.close(descriptor)
 
 
-def _fill(path: Path, genesis: Genesis, entries: dict[bytes, bytes], storage_key: bytes) -> None:
+def _fill(path: Path, genesis: Genesis, entries: Mapping[bytes, bytes], seals: StorageSeal) -> None:
     """Write a new file completely, and leave nothing of it in a log."""
-    seals = StorageSeal(storage_key)
     db = sqlite3.connect(path, isolation_level=None)
     try:
         db.execute(f"PRAGMA page_size={PAGE_BYTES}")
@@ -123,6 +144,31 @@ def _fill(path: Path, genesis: Genesis, entries: dict[bytes, bytes], storage_key
         rows = (seals.seal_entry(key, value) for key, value in entries.items())
         db.executemany("INSERT INTO state VALUES (?, ?)", rows)
         db.execute(f"PRAGMA user_version = {VERSION}")
+        db.execute("COMMIT")
+    finally:
+        db.close()
+
+
+def _add_base(
+    path: Path,
+    base: Base | None,
+    handovers: tuple[Handover, ...],
+    entries: Mapping[bytes, bytes],
+    seals: StorageSeal,
+) -> None:
+    """Write the base, and the state after it: later blocks are carried out again on that."""
+    if base is None:
+        return
+    height = base.header.height
+    state = codec.encode(tuple(sorted(entries.items())))
+    changes = [(one.header.height, one.to_bytes()) for one in handovers]
+    db = sqlite3.connect(path, isolation_level=None)
+    try:
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute("BEGIN IMMEDIATE")
+        sealed = seals.seal(state, "base", height)
+        db.execute("INSERT INTO base VALUES (?, ?, ?)", (height, base.to_bytes(), sealed))
+        db.executemany("INSERT INTO handovers VALUES (?, ?)", changes)
         db.execute("COMMIT")
     finally:
         db.close()
