@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -37,26 +38,31 @@ def within(timeout_s: float, call: Callable[[], _Result], *, what: str) -> _Resu
     """
     if not timeout_s > 0:
         raise ValueError(f"timeout_s must be above 0, not {timeout_s}")
-    results: list[_Result] = []
-    errors: list[BaseException] = []
-    done = threading.Event()
+    future = begin(call)
+    wait([future], timeout_s)
+    if not future.done():
+        raise Stalled(f"{what} gave no answer within {timeout_s:.1f} s")
+    return future.result()
+
+
+def begin(call: Callable[[], _Result]) -> Future[_Result]:
+    """The future of a call that has begun in another thread, and that nobody can cancel."""
+    future: Future[_Result] = Future()
+    future.set_running_or_notify_cancel()
     calls = _take_thread()
 
     def body() -> None:
         try:
-            results.append(call())
-        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-            errors.append(error)
-        finally:
+            result = call()
+        except BaseException as error:  # noqa: BLE001 - raised again where the result is asked for
             _idle.append(calls)
-            done.set()
+            future.set_exception(error)
+        else:
+            _idle.append(calls)
+            future.set_result(result)
 
     calls.put(body)
-    if not done.wait(timeout_s):
-        raise Stalled(f"{what} gave no answer within {timeout_s:.1f} s")
-    if errors:
-        raise errors[0]
-    return results[0]
+    return future
 
 
 def _take_thread() -> _Calls:
