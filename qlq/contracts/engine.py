@@ -209,22 +209,15 @@ _NOTHING = Method(function=0, takes_value=False, arguments=(), size=0, all_bytes
 
 
 def _check(env: Env, call: Call) -> None:
-    for name, number, largest in (
-        ("gas", call.gas, GAS_MAX),
-        ("value", call.value, AMOUNT_MAX),
-        ("height", env.height, _U64_MAX),
-        ("time_s", env.time_s, _U64_MAX),
-    ):
-        if not 0 <= number <= largest:
-            raise ValueError(f"{name} outside [0, {largest}]: {number}")
-    for name, identity in (
-        ("contract", call.contract),
-        ("sender", call.sender),
-        ("asset", call.asset),
-        ("chain", env.chain),
-    ):
+    if not 0 <= call.gas <= GAS_MAX:
+        raise ValueError(f"gas outside [0, 2^63): {call.gas}")
+    if not 0 <= call.value <= AMOUNT_MAX:
+        raise ValueError(f"value outside [0, 2^63): {call.value}")
+    if not (0 <= env.height <= _U64_MAX and 0 <= env.time_s <= _U64_MAX):
+        raise ValueError(f"height or time outside [0, 2^64): {env.height}, {env.time_s}")
+    for identity in (call.contract, call.sender, call.asset, env.chain):
         if len(identity) != ID_BYTES:
-            raise ValueError(f"{name} has {ID_BYTES} bytes, not {len(identity)}")
+            raise ValueError(f"an address, asset or chain has {ID_BYTES} bytes: {identity.hex()}")
 
 
 def _unknown(contract: bytes) -> Failure:

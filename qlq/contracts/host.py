@@ -59,8 +59,8 @@ class Host:
     """
 
     __slots__ = (
-        "_entries", "_journal", "_transaction", "asset", "contract", "event_names", "gas", "pages",
-        "sender", "value",
+        "_entries", "_journal", "_storage", "_transaction", "asset", "contract", "event_names",
+        "gas", "pages", "sender", "value",
     )  # fmt: skip
 
     def __init__(
@@ -77,6 +77,7 @@ class Host:
         self._transaction = transaction
         self._journal = transaction.journal
         self._entries = transaction.journal.entries(contract)
+        self._storage = transaction.journal.ledger.storage
         self.contract = contract
         self.sender = sender
         self.gas = gas_limit
@@ -100,23 +101,27 @@ class Host:
     def get(self, key: bytes, size: int) -> bytes:
         """The entry's value, `size` bytes; zeros where there is none."""
         self.charge(gas.STORAGE_READ + size * gas.STORAGE_READ_BYTE)
-        if key in self._entries:
-            value = self._entries[key]
-        else:
-            value = self._journal.ledger.storage(self.contract, key)
+        value = self._entry(key)
         return bytes(size) if value is None else value
 
     def put(self, key: bytes, value: bytes) -> None:
         """Write an entry; zeros remove it."""
-        self.charge(gas.STORAGE_WRITE + len(value) * gas.STORAGE_WRITE_BYTE)
-        absent = self._journal.read(self.contract, key) is None
-        if value == bytes(len(value)):
+        size = len(value)
+        self.charge(gas.STORAGE_WRITE + size * gas.STORAGE_WRITE_BYTE)
+        absent = self._entry(key) is None
+        if value == bytes(size):
             if not absent:
                 self._journal.write(self.contract, key, None)
             return
         if absent:
             self.charge(gas.STORAGE_NEW)
         self._journal.write(self.contract, key, value)
+
+    def _entry(self, key: bytes) -> bytes | None:
+        """What `Journal.read` says, without looking the contract up."""
+        if key in self._entries:
+            return self._entries[key]
+        return self._storage(self.contract, key)
 
     def page(self, prefix: bytes, start: bytes, count: int, size: int) -> list[tuple[bytes, bytes]]:
         """The first `count` entries from a key on, ascending by the bytes of their keys.

@@ -62,7 +62,10 @@ class Journal:
 
         To be read, and written by `write` alone.
         """
-        return self._entries.setdefault(contract, {})
+        written = self._entries.get(contract)
+        if written is None:
+            written = self._entries[contract] = {}
+        return written
 
     def read(self, contract: bytes, key: bytes) -> bytes | None:
         """The entry as it is now."""
@@ -74,7 +77,7 @@ class Journal:
     def write(self, contract: bytes, key: bytes, value: bytes | None) -> None:
         """The entry has this value from now on; None removes it."""
         written = self.entries(contract)
-        if key not in written and contract in self._ordered:
+        if self._ordered and key not in written and contract in self._ordered:
             insort(self._ordered[contract], key)
         written[key] = value
 

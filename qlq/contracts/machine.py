@@ -13,8 +13,11 @@ from typing import Protocol
 
 IMPORT_MODULE = "qlq"
 
-HostCall = Callable[[], None]
-"""What the contract may call. It never raises: see `wasm_calls`."""
+HostCall = Callable[[], int]
+"""What the contract may call. It never raises, see `wasm_calls`, and returns `NO_TRAP`."""
+
+NO_TRAP = 0
+"""The machine's C interface takes what a host call returns as the address of a trap."""
 
 
 class Ending(Enum):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 NATIVE = bytes(32)
 """The asset id of the chain's own units."""
@@ -72,8 +73,7 @@ class Reason(IntEnum):
         return self.name.lower().replace("_", " ")
 
 
-@dataclass(frozen=True, slots=True)
-class Env:
+class Env(msgspec.Struct, frozen=True):
     """The block that a call is part of.
 
     Attributes:
@@ -87,8 +87,7 @@ class Env:
     time_s: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One call.
 
     Attributes:
@@ -108,8 +107,7 @@ class Call:
     value: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Emitted:
+class Emitted(msgspec.Struct, frozen=True):
     """An event: the contract, the event's name, its arguments encoded."""
 
     contract: bytes
@@ -117,8 +115,7 @@ class Emitted:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(msgspec.Struct, frozen=True):
     """An entry of a contract's storage as it is afterwards; no value: there is none."""
 
     contract: bytes
@@ -126,8 +123,7 @@ class Write:
     value: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(msgspec.Struct, frozen=True):
     """Units that went from one account to another."""
 
     source: bytes
@@ -136,8 +132,7 @@ class Moved:
     amount: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a call did; unless the status is OK, nothing but using gas.
 
     Attributes:

@@ -7,11 +7,11 @@ it is kept, the guest stops, and whoever started the guest raises it again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from qlq.contracts import wasm_memory
 from qlq.contracts.host import Host
-from qlq.contracts.machine import Ending, HostCall, Instance
+from qlq.contracts.machine import NO_TRAP, Ending, HostCall, Instance
 from qlq.contracts.outcome import Failure, Reason
 from qlq.errors import InvariantBroken
 
@@ -22,6 +22,9 @@ _write = wasm_memory.CALL_OUT.pack_into
 _write_wide = wasm_memory.WIDE_OUT.pack_into
 _DONE, _WIDE = wasm_memory.DONE, wasm_memory.WIDE
 
+
+_NOTHING: tuple[memoryview, Host] = ()  # type: ignore[assignment]
+"""What runs outside of all calls: a host call then is a failure like any other."""
 
 Step = Callable[[memoryview, Host], None]
 """A host call, given the memory and the host of the running contract."""
@@ -38,7 +41,7 @@ class Border:
 
     def __init__(self) -> None:
         """Nothing runs."""
-        self._running: tuple[memoryview, Host] | None = None
+        self._running: tuple[memoryview, Host] = _NOTHING
         self._raised: BaseException | None = None
 
     def host_calls(self) -> Mapping[str, HostCall]:
@@ -51,7 +54,6 @@ class Border:
             "emit": _emit,
             "balance": _balance,
             "transfer": _transfer,
-            "call": _call,
             "sha256": _sha256,
             "sha3_256": _sha3_256,
             "verify_ed25519": _verify_ed25519,
@@ -61,17 +63,40 @@ class Border:
             "beacon_uniform": _beacon_uniform,
             "beacon_quality": _beacon_quality,
         }
-        return {name: self._kept(step) for name, step in steps.items()}
+        kept = {name: self._kept(step) for name, step in steps.items()}
+        return {**kept, "call": self._call_contract}
 
     def _kept(self, step: Step) -> HostCall:
-        def host_call() -> None:
+        """The step as a host call; it may not be under way twice."""
+        answers = self._answers(step)
+        next(answers)
+        return answers.__next__
+
+    def _answers(self, step: Step) -> Iterator[int]:
+        """One answer for each call.
+
+        A function could be interrupted, by Ctrl-C for example, on its way into its `try`; the
+        exception would be lost, and the machine would take for an answer what happens to stand in
+        its memory. A generator goes on within its `try`.
+        """
+        while True:
             try:
-                if self._running is not None:
-                    step(*self._running)
+                yield NO_TRAP
+                memory, host = self._running
+                step(memory, host)
+            except GeneratorExit:
+                return
             except BaseException as error:  # noqa: BLE001 - raised again by `run`
                 self._raised = error
 
-        return host_call
+    def _call_contract(self) -> int:
+        """The host call of "call", which may be under way once for each contract on the stack."""
+        try:
+            memory, host = self._running
+            _call(memory, host)
+        except BaseException as error:  # noqa: BLE001 - raised again by `run`
+            self._raised = error
+        return NO_TRAP
 
     def run(self, instance: Instance, host: Host, method: int, arguments: bytes) -> bytes:
         """The encoded result of a method of the contract in this instance.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from wasmtime import Engine, FuncType, Linker, Module, Trap
 
@@ -58,7 +58,7 @@ class PublicMachine:
         self._engine = wasmtime_settings.engine()
         self._linker = Linker(self._engine)
         for name, host_call in host_calls.items():
-            self._linker.define_func(IMPORT_MODULE, name, FuncType([], []), host_call)
+            self._linker.define_func(IMPORT_MODULE, name, FuncType([], []), _silent(host_call))
 
     def compile(self, wasm: bytes) -> PublicCode:
         """Native code of a module."""
@@ -69,3 +69,12 @@ class PublicMachine:
         """Native code that `serialize` wrote; None if this machine cannot use it."""
         module = wasmtime_settings.restored(self._engine, serialized)
         return None if module is None else PublicCode(self._engine, self._linker, module)
+
+
+def _silent(host_call: HostCall) -> Callable[[], None]:
+    """The host call without its result, which the public interface has no use for."""
+
+    def call() -> None:
+        host_call()
+
+    return call

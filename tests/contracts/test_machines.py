@@ -40,7 +40,7 @@ def opener(request: pytest.FixtureRequest) -> type[FastMachine | PublicMachine]:
 
 def opened(opener: Callable[..., Machine]) -> tuple[Machine, list[str], Instance]:
     heard: list[str] = []
-    calls = {name: (lambda name=name: heard.append(name)) for name in ("first", "second")}
+    calls = {name: (lambda name=name: heard.append(name) or 0) for name in ("first", "second")}
     machine = opener(calls)
     return machine, heard, machine.compile(WASM).instantiate()
 
@@ -88,12 +88,13 @@ def test_instances_share_no_memory(opener) -> None:
 def test_an_instance_may_run_while_another_waits_for_its_host_call(opener) -> None:
     depth: list[int] = []
 
-    def deeper() -> None:
+    def deeper() -> int:
         depth.append(len(depth))
         if len(depth) < 8:
             assert code.instantiate().run("both") is Ending.RETURNED
+        return 0
 
-    code = opener({"first": lambda: None, "second": deeper}).compile(WASM)
+    code = opener({"first": lambda: 0, "second": deeper}).compile(WASM)
     assert code.instantiate().run("both") is Ending.RETURNED
     assert depth == list(range(8))
 

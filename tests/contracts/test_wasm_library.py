@@ -50,7 +50,7 @@ def code_of(write: Caller) -> NativeCode:
         functions=(main, *library.codes),
         exports=(("run", len(HOST_CALLS)),),
     )
-    machine = FastMachine({name: lambda: None for name in HOST_CALLS})
+    machine = FastMachine({name: lambda: 0 for name in HOST_CALLS})
     return machine.compile(module.to_bytes())
 
 
