@@ -136,12 +136,19 @@ def cancel(
 ) -> None:
     """End a job at its backend; what it has cost until then stays spent."""
     console.State.document_schema = SCHEMA_CANCEL if json else None
-    from qlq.node import jobs_desk
+    from qlq.node import jobs_desk, jobs_ending
 
     record = jobs_desk.cancel(settings.load(home=home), job, deadline_s=terms.time_left(deadline))
-    cost = jobs_desk.cost_document(record)
+    cost = jobs_ending.cost_document(record)
     if json:
-        fields = {"id": job, "status": record.state.value, "cost": cost}
+        fields = {
+            "id": job,
+            "status": record.state.value,
+            "cost": cost,
+            "detail": record.detail or None,
+        }
         console.document(SCHEMA_CANCEL, fields)
     else:
         console.out().print(f"{job}: {record.state.value}; {cost_text(cost)}")
+        if record.detail:
+            console.tell(record.detail)

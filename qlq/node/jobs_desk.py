@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from qlq.backends import chain, patience
 from qlq.backends.patience import Clock
-from qlq.backends.port import Backend, Cost, Handle, Status
+from qlq.backends.port import Backend, Handle
 from qlq.config import Settings
 from qlq.errors import BackendError, BackendUnavailable, ConfigError, JobFailed
-from qlq.node import consent, jobs, jobs_running, orders, parties, pilots
+from qlq.node import consent, jobs, jobs_ending, jobs_running, orders, parties, pilots
 from qlq.node.consent import Ask, Consent
 from qlq.node.jobs import Damaged, OpenJob, Purpose, Record, State
 from qlq.node.jobs_running import PaidRun
@@ -73,18 +71,9 @@ def _line(record: Record) -> dict[str, Any]:
         "status": record.state.value,
         "submitted": record.created,
         "job_ids": [job.job_id for job in record.submissions if job.job_id is not None],
-        "cost": cost_document(record),
+        "cost": jobs_ending.cost_document(record),
         "key_id": record.key_id if record.state is State.DONE else None,
     }
-
-
-def cost_document(record: Record) -> dict[str, Any]:
-    """What a session has cost so far; the estimate of a job whose vendor has not said."""
-    costs, is_known = jobs.total(record)
-    whole = Cost(0.0, Decimal(0), "USD", "nothing submitted", None)
-    for cost in costs:
-        whole = consent.add(whole, cost)
-    return {**consent.as_document(whole), "qpu_s": whole.qpu_s, "estimated": not is_known}
 
 
 def describe(settings: Settings, job_id: str, *, deadline_s: float) -> dict[str, Any]:
@@ -296,7 +285,7 @@ def cancel(settings: Settings, job_id: str, *, deadline_s: float) -> Record:
     _refuse_if_over(record)
     clock = Clock(deadline_s)
     with chain.opened(record.backend, clock=clock) as backend:
-        _cancel_all(record, backend, clock)
+        left = jobs_ending.cancel_all(record, backend, clock)
         try:
             job = jobs.take(settings.home, job_id)
         except ConfigError:
@@ -305,7 +294,8 @@ def cancel(settings: Settings, job_id: str, *, deadline_s: float) -> Record:
             _settle(job, settings)
             if job.record.state.is_final:  # by whoever waited for it
                 return job.record
-            return _close(job, backend, clock)
+            detail = "; ".join(filter(None, ["cancelled by the operator", left]))
+            return jobs_ending.close(job, backend, clock, detail=detail)
 
 
 def _settle(job: OpenJob, settings: Settings) -> None:
@@ -323,32 +313,3 @@ def _refuse_if_over(record: Record) -> None:
     if record.state.is_final:
         key = f"; key {record.key_id} is in the stores" if record.state is State.DONE else ""
         raise ConfigError(f"job {record.id} is over already: {record.state.value}{key}")
-
-
-def _cancel_all(record: Record, backend: Backend, clock: Clock) -> None:
-    """Cancel every job of the record, those whose id was lost included."""
-    for job in record.submissions:
-        if job.job_id is not None:
-            handles = [Handle(backend.name, job.job_id, job.plan_digest)]
-        else:
-            what = f"search on {backend.name}"
-            handles = patience.ask(partial(backend.find, job.tag), clock=clock, what=what)
-        for handle in handles:
-            _cancel_one(backend, handle, clock)
-
-
-def _cancel_one(backend: Backend, handle: Handle, clock: Clock) -> None:
-    what = f"cancel {handle.job_id}"
-    try:
-        patience.ask(lambda: backend.cancel(handle), clock=clock, what=what)
-    except JobFailed:
-        return  # the vendor does not know it any more
-
-
-def _close(job: OpenJob, backend: Backend, clock: Clock) -> Record:
-    """Write down what the cancelled jobs have cost, and that the session is over."""
-    for index in range(len(job.record.submissions)):
-        spent = jobs_running.ask_spent(backend, job, index, clock=clock)
-        job.change(index, status=Status.CANCELLED, spent=spent)
-    job.end(State.CANCELLED, detail="cancelled by the operator")
-    return job.record

@@ -171,3 +171,16 @@ def test_a_job_that_was_cancelled_is_no_fault_of_the_command_line(
     with pytest.raises(JobFailed, match="cancelled by the operator") as caught:
         resume(settings, record.id)
     assert caught.value.job_id == record.submissions[0].job_id
+
+
+def test_a_job_that_is_not_found_is_looked_for_again_and_its_tag_is_told(
+    vendor: Any, settings: Settings
+) -> None:
+    vendor.script(submit=["drop-before"], find=["unavailable", "..."])
+    with pytest.raises(JobPending):
+        order(settings)
+    vendor.script()
+    record = cancel(settings, only(settings).id)
+    assert vendor.calls("find") > 1
+    assert record.state is State.CANCELLED
+    assert f"no job with the tag {record.submissions[0].tag} was found" in record.detail

@@ -24,7 +24,7 @@ from qlq.errors import (
     JobPending,
     QLQError,
 )
-from qlq.node import jobs, jobs_desk, orders, pilots, planning
+from qlq.node import jobs, jobs_desk, jobs_ending, orders, pilots, planning
 from qlq.node.consent import Caps, Consent
 from qlq.node.jobs import Purpose, State
 from qlq.qkd.parameters import Protocol
@@ -171,7 +171,7 @@ def test_cancelling_ends_the_pilot_at_the_vendor_and_its_record(
         fly(settings)
     record = jobs_desk.cancel(settings, only(settings).id, deadline_s=10)
     assert (record.state, vendor.paid()) == (State.CANCELLED, [])
-    assert jobs_desk.cost_document(record)["amount"] == "0.25"
+    assert jobs_ending.cost_document(record)["amount"] == "0.25"
     with pytest.raises(JobFailed, match="cancelled"):
         resume(settings, record.id)
 
@@ -183,7 +183,7 @@ def test_a_pilot_that_failed_says_so_and_no_other_backend_is_tried(
     with pytest.raises(JobFailed):
         fly(settings, then=("aer",))
     assert only(settings).state is State.FAILED
-    assert jobs_desk.cost_document(only(settings))["amount"] == "0.25"
+    assert jobs_ending.cost_document(only(settings))["amount"] == "0.25"
 
 
 @pytest.mark.parametrize(

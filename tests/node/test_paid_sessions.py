@@ -24,7 +24,7 @@ from qlq.errors import (
     QLQError,
 )
 from qlq.kme.store import KeyStore
-from qlq.node import jobs, jobs_desk, orders, parties
+from qlq.node import jobs, jobs_desk, jobs_ending, orders, parties
 from qlq.node.consent import Caps, Consent
 from qlq.node.jobs import State
 from qlq.node.sessions import Session
@@ -72,7 +72,7 @@ def test_a_paid_session_keeps_its_key_and_leaves_a_record_of_its_cost(
     assert (record.state, record.key_id) == (State.DONE, document["key_id"])
     assert record.result is not None
     assert record.result["secret_bits"] == document["secret_bits"]
-    assert jobs_desk.cost_document(record)["amount"] == "0.25"  # what the invoice says
+    assert jobs_ending.cost_document(record)["amount"] == "0.25"  # what the invoice says
     assert stored(settings) == dict.fromkeys(Party, (document["key_id"],))
 
 
@@ -185,7 +185,7 @@ def test_a_job_that_ends_without_shots_ends_its_record_and_no_other_backend_is_t
         order(settings, then=("aer",))
     record = only(settings)
     assert record.state is state
-    assert jobs_desk.cost_document(record)["amount"] == "0.25"
+    assert jobs_ending.cost_document(record)["amount"] == "0.25"
     assert not (settings.home / "jobs" / record.id / "seeds.bin").exists()
     with pytest.raises(JobFailed, match=state.value):
         resume(settings, record.id)
@@ -405,7 +405,7 @@ def test_cancelling_ends_the_job_at_the_vendor_and_its_record(
     record = jobs_desk.cancel(settings, only(settings).id, deadline_s=10)
     assert record.state is State.CANCELLED
     assert vendor.paid() == []
-    assert jobs_desk.cost_document(record) == {
+    assert jobs_ending.cost_document(record) == {
         "amount": "0.25",
         "currency": "USD",
         "source": "invoice of a test",
