@@ -19,7 +19,8 @@ from qlq.errors import RemoteMisuse
 
 VERSION = b"\x01"
 T = TypeVar("T")
-_PLAIN = frozenset({bytes, int, bool, type(None)})
+_PLAIN: set[type] = {bytes, int, bool, type(None)}
+"""Types whose values hold neither text nor floats; structs of such fields join them when met."""
 
 
 def encode(value: Any) -> bytes:
@@ -75,7 +76,10 @@ def _parts(value: Any) -> Iterable[Any]:
     if isinstance(value, tuple | list):
         return value
     if isinstance(value, msgspec.Struct):
-        return [getattr(value, name) for name in _telling_fields(type(value))]
+        names = _telling_fields(type(value))
+        if not names:
+            _PLAIN.add(type(value))
+        return [getattr(value, name) for name in names]
     if isinstance(value, dict):
         return (*value, *value.values())
     if isinstance(value, int):
