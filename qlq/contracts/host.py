@@ -93,35 +93,32 @@ class Host:
 
     def charge(self, units: int) -> None:
         """Take gas; raises Failure with `Reason.OUT_OF_GAS` where there is less."""
-        if units > self.gas:
+        left = self.gas - units
+        if left < 0:
             self.gas = 0
             raise Failure(Reason.OUT_OF_GAS)
-        self.gas -= units
+        self.gas = left
 
     def get(self, key: bytes, size: int) -> bytes:
         """The entry's value, `size` bytes; zeros where there is none."""
         self.charge(gas.STORAGE_READ + size * gas.STORAGE_READ_BYTE)
-        value = self._entry(key)
+        entries = self._entries
+        value = entries[key] if key in entries else self._storage(self.contract, key)
         return bytes(size) if value is None else value
 
     def put(self, key: bytes, value: bytes) -> None:
         """Write an entry; zeros remove it."""
         size = len(value)
         self.charge(gas.STORAGE_WRITE + size * gas.STORAGE_WRITE_BYTE)
-        absent = self._entry(key) is None
+        entries = self._entries
+        old = entries[key] if key in entries else self._storage(self.contract, key)
         if value == bytes(size):
-            if not absent:
+            if old is not None:
                 self._journal.write(self.contract, key, None)
             return
-        if absent:
+        if old is None:
             self.charge(gas.STORAGE_NEW)
         self._journal.write(self.contract, key, value)
-
-    def _entry(self, key: bytes) -> bytes | None:
-        """What `Journal.read` says, without looking the contract up."""
-        if key in self._entries:
-            return self._entries[key]
-        return self._storage(self.contract, key)
 
     def page(self, prefix: bytes, start: bytes, count: int, size: int) -> list[tuple[bytes, bytes]]:
         """The first `count` entries from a key on, ascending by the bytes of their keys.

@@ -18,6 +18,7 @@ from qlq.errors import InvariantBroken
 _ADDRESS = 32
 
 _read = wasm_memory.CALL_IN.unpack_from
+_read_four = wasm_memory.CALL_IN_FOUR.unpack_from
 _write = wasm_memory.CALL_OUT.pack_into
 _write_wide = wasm_memory.WIDE_OUT.pack_into
 _DONE, _WIDE = wasm_memory.DONE, wasm_memory.WIDE
@@ -144,13 +145,13 @@ class Border:
 
 
 def _get(memory: memoryview, host: Host) -> None:
-    host.gas, key, key_size, to, size, _, _, _, _ = _read(memory, 0)
+    host.gas, key, key_size, to, size = _read_four(memory, 0)
     memory[to : to + size] = host.get(memory[key : key + key_size].tobytes(), size)
     _write(memory, 0, host.gas, _DONE)
 
 
 def _put(memory: memoryview, host: Host) -> None:
-    host.gas, key, key_size, value, size, _, _, _, _ = _read(memory, 0)
+    host.gas, key, key_size, value, size = _read_four(memory, 0)
     host.put(memory[key : key + key_size].tobytes(), memory[value : value + size].tobytes())
     _write(memory, 0, host.gas, _DONE)
 
@@ -173,13 +174,13 @@ def _next_entry(memory: memoryview, host: Host) -> None:
 
 
 def _emit(memory: memoryview, host: Host) -> None:
-    host.gas, event, data, size, _, _, _, _, _ = _read(memory, 0)
+    host.gas, event, data, size, _ = _read_four(memory, 0)
     host.emit(host.event_names[event], memory[data : data + size].tobytes())
     _write(memory, 0, host.gas, _DONE)
 
 
 def _balance(memory: memoryview, host: Host) -> None:
-    host.gas, address, asset, _, _, _, _, _, _ = _read(memory, 0)
+    host.gas, address, asset, _, _ = _read_four(memory, 0)
     held = host.balance(_at(memory, address, _ADDRESS), _at(memory, asset, _ADDRESS))
     _write_wide(memory, _WIDE, held)
     _write(memory, 0, host.gas, _DONE)
@@ -204,13 +205,13 @@ def _call(memory: memoryview, host: Host) -> None:
 
 
 def _sha256(memory: memoryview, host: Host) -> None:
-    host.gas, data, size, to, _, _, _, _, _ = _read(memory, 0)
+    host.gas, data, size, to, _ = _read_four(memory, 0)
     memory[to : to + _ADDRESS] = host.sha256(_at(memory, data, size))
     _write(memory, 0, host.gas, _DONE)
 
 
 def _sha3_256(memory: memoryview, host: Host) -> None:
-    host.gas, data, size, to, _, _, _, _, _ = _read(memory, 0)
+    host.gas, data, size, to, _ = _read_four(memory, 0)
     memory[to : to + _ADDRESS] = host.sha3_256(_at(memory, data, size))
     _write(memory, 0, host.gas, _DONE)
 

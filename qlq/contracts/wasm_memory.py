@@ -40,6 +40,8 @@ DONE, PENDING = 0, 1
 
 CALL_IN = Struct("<Q8x6I2Q")
 """At `GAS`: gas, six words, two wide words."""
+CALL_IN_FOUR = Struct("<Q8x4I")
+"""The same for a call with no more than four words."""
 CALL_OUT = Struct("<QI")
 """At `GAS`: gas, state."""
 WIDE_OUT = Struct("<Q")
