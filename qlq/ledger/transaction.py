@@ -41,6 +41,8 @@ TRANSACTION_BYTES_MAX = 1 << 20
 """A change among a hundred validators, with all their keys and signatures, fits."""
 REMEMBERED_MAX = 2048
 """Decoded transactions that are remembered: what was verified ahead is carried out soon."""
+REMEMBERED_BYTES_MAX = 1 << 14
+"""Larger ones are few, and would fill the memory."""
 COUNT_MAX = (1 << 63) - 1
 """Nonces, heights and fees, like amounts, fit a signed 64-bit integer."""
 
@@ -172,13 +174,16 @@ def rotation(account: bytes, new: SigningKey, *, chain: bytes) -> RotateKey:
     return RotateKey(new.verifying_key.to_bytes(), proof)
 
 
-@lru_cache(maxsize=REMEMBERED_MAX)
 def decode(data: bytes) -> SignedTransaction:
     """The transaction in these bytes, statically checked; that of a recent call is remembered.
 
     Raises:
         InvalidTransaction: Not canonical, or a field outside its range.
     """
+    return _remembered(data) if len(data) <= REMEMBERED_BYTES_MAX else _decode(data)
+
+
+def _decode(data: bytes) -> SignedTransaction:
     if len(data) > TRANSACTION_BYTES_MAX:
         raise _fault(TransactionFault.MALFORMED, f"{len(data)} bytes; {TRANSACTION_BYTES_MAX} fit")
     try:
@@ -187,6 +192,9 @@ def decode(data: bytes) -> SignedTransaction:
         raise _fault(TransactionFault.MALFORMED, str(error)) from error
     check(signed)
     return signed
+
+
+_remembered = lru_cache(maxsize=REMEMBERED_MAX)(_decode)
 
 
 def check(signed: SignedTransaction) -> None:
