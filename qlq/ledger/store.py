@@ -97,6 +97,11 @@ def kind_of(record: Record) -> RecordKind:
             return RecordKind.EVIDENCE
 
 
+def read_record(kind: int, data: bytes) -> Record:
+    """The record of a row; raises RemoteMisuse, or ValueError for an unknown kind."""
+    return _READERS[RecordKind(kind)](data)
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A final block with all that belongs to it."""
@@ -330,7 +335,7 @@ class LedgerStore:
         if any(self._seals.tag(row[:-1]) != row[-1] for row in rows):
             raise self._damaged("a vote is not the one that was written")
         try:
-            return [(row[1], _READERS[RecordKind(row[2])](row[3])) for row in rows]
+            return [(row[1], read_record(row[2], row[3])) for row in rows]
         except (RemoteMisuse, ValueError) as error:
             raise self._damaged(f"a vote cannot be read: {error}") from error
 

@@ -31,6 +31,7 @@ from qlq.errors import BadTag, ConfigError, LedgerDamaged, RemoteMisuse
 from qlq.kme import master
 from qlq.kme.identity import Identities
 from qlq.ledger import execution, genesis, merkle, store_file, transition
+from qlq.ledger.admission import Verify
 from qlq.ledger.genesis import Genesis, Limits, Policy
 from qlq.ledger.merkle import Frontier
 from qlq.ledger.sealing import Opener
@@ -216,7 +217,7 @@ def _assembled(
     links: LinkKeys,
 ) -> Validator:
     """A validator at the tip of its store, with what a crash left of the next block taken up."""
-    rules = Rules(store.genesis, store.chain, execution.NoContracts(), verifier.verify)
+    rules = rules_of(store.genesis, verifier.verify)
     state, tip = load(store)
     loop = Loop(store, engine, rules, state=state, tip=tip, key=keys.signing, opener=keys.opener)
     loop.recover()
@@ -228,6 +229,11 @@ def _assembled(
         verifier=verifier,
         link_keys=links,
     )
+
+
+def rules_of(genesis: Genesis, verify: Verify) -> Rules:
+    """What a chain's blocks are carried out by on this node, now and in every audit."""
+    return Rules(genesis, genesis.chain, execution.NoContracts(), verify)
 
 
 def load(store: LedgerStore) -> tuple[State, Tip]:
