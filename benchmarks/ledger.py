@@ -42,7 +42,7 @@ from qlq.ledger.operations import Anchor, DefineAsset, Enrol, Issue, Leg, Operat
 from qlq.ledger.store import LedgerStore
 from qlq.ledger.transaction import Draft, SignedTransaction
 from qlq.ledger.transition import Rules
-from qlq.node import chains, transacting
+from qlq.node import audit, chains, transacting
 from qlq.node.transacting import Sender, Wish
 from qlq.node.verification import Verifier, ahead
 
@@ -249,6 +249,27 @@ def replay(
     return taken
 
 
+def audited(
+    workshop: Workshop,
+    made: list[tuple[Block, QuorumCertificate, transition.Outcome]],
+    threads: int,
+) -> float:
+    """Seconds of a full audit of all blocks."""
+    with tempfile.TemporaryDirectory(prefix="qlq-benchmark-") as name:
+        folder = Path(name)
+        state, _ = transition.begin(workshop.genesis)
+        store_file.create(folder, workshop.genesis, dict(state.items()), STORAGE)
+        with LedgerStore(folder, STORAGE) as store:
+            for one in made:
+                store.append(*one)
+        start = time.perf_counter()
+        report = audit.verify_full(folder, STORAGE, chains.rules_of, threads=threads)
+        taken = time.perf_counter() - start
+    if not report.is_valid:
+        raise SystemExit("the audit finds damage")
+    return taken
+
+
 def measure_pipeline(blocks: int) -> list[dict[str, Any]]:
     """Blocks of 200 ML-DSA-65 transfers, on one core and on two, beside bare verification."""
     workshop = Workshop(Algorithm.ML_DSA_65)
@@ -265,6 +286,7 @@ def measure_pipeline(blocks: int) -> list[dict[str, Any]]:
         bare = max(bare_verify_rate(entries, keys) for _ in range(2))
         one = len(entries) / min(replay(workshop, made, skip, 1) for _ in range(2))
         bare = max(bare, bare_verify_rate(entries, keys))
+        full = sum(len(block.entries) for block, _, _ in made) / audited(workshop, made, 1)
     two = len(entries) / min(replay(workshop, made, skip, 2) for _ in range(2))
     return [
         measurement(
@@ -274,6 +296,7 @@ def measure_pipeline(blocks: int) -> list[dict[str, Any]]:
             reference="bare ML-DSA-65 verify",
             reference_value=bare,
         ),
+        measurement("full_verify", full, "tx/s", reference="bare verify", reference_value=bare),
         measurement(
             "pipeline_two_cores", two, "tx/s", reference="pipeline_one_core", reference_value=one
         ),
