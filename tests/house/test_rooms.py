@@ -11,6 +11,7 @@ import pytest
 
 CORE = (
     "qlq/errors.py",
+    "qlq/faults.py",
     "qlq/provenance.py",
     "qlq/codec.py",
     "qlq/circuit.py",
@@ -22,11 +23,15 @@ CORE = (
     "qlq/consensus/",
     "qlq/kme/lifecycle.py",
     "qlq/kme/marks.py",
-    "qlq/ledger/merkle.py",
-    "qlq/ledger/state_tree.py",
+    "qlq/ledger/",
+    "qlq/contracts/",
     "qlq/backends/dialects.py",
     "qlq/network/framing.py",
 )
+SHELL = ("qlq/ledger/store", "qlq/contracts/native_cache.py")
+"""Files of core rooms that read and write."""
+CONSENSUS = ("qlq/ledger/", "qlq/consensus/", "qlq/contracts/")
+"""Where all nodes must come to the same bytes."""
 IMPURE = {
     "asyncio", "datetime", "logging", "multiprocessing", "os", "pathlib", "random", "secrets",
     "shutil", "socket", "sqlite3", "subprocess", "tempfile", "threading", "time",
@@ -40,7 +45,8 @@ HEAVY = (
 
 
 def is_core(path: Path) -> bool:
-    return any(str(path) == place or str(path).startswith(place) for place in CORE)
+    is_shell = str(path).startswith(SHELL)
+    return not is_shell and any(str(path) == place or str(path).startswith(place) for place in CORE)
 
 
 def imported(tree: ast.Module) -> set[str]:
@@ -52,6 +58,32 @@ def imported(tree: ast.Module) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module.split(".")[0])
     return names
+
+
+def varies(node: ast.AST) -> bool:
+    """Whether something may differ between machines: a float, `hash`, the order of a set."""
+    match node:
+        case ast.Constant(float()) | ast.BinOp(op=ast.Div()) | ast.AugAssign(op=ast.Div()):
+            return True
+        case ast.Call(ast.Name("float" | "hash" | "id")):
+            return True
+        case ast.For(iter=ast.Set() | ast.SetComp() | ast.Call(ast.Name("set" | "frozenset"))):
+            return True
+        case _:
+            return False
+
+
+def test_consensus_critical_rooms_use_integers_and_bytes_only(
+    modules: dict[Path, ast.Module],
+) -> None:
+    found = {
+        f"{path}:{getattr(node, 'lineno', 0)}"
+        for path, tree in modules.items()
+        if str(path).startswith(CONSENSUS) and is_core(path)
+        for node in ast.walk(tree)
+        if varies(node)
+    }
+    assert not found
 
 
 def test_every_place_of_the_core_exists(root: Path) -> None:
@@ -100,6 +132,8 @@ CATCHES_EVERYTHING = {
     # a thread hands whatever its work raised to whoever waits for it, who raises it again
     Path("qlq/backends/watchdog.py"),
     Path("qlq/node/terminals_link.py"),
+    # so does a call out of compiled code, which cannot let an exception through
+    Path("qlq/contracts/wasm_calls.py"),
 }
 
 
