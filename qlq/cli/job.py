@@ -87,10 +87,10 @@ def show(
     console.out().print(table)
     if fields["result"] is None:
         return
-    if fields["purpose"] == "pilot":
-        console.table(fields["result"])
-    else:
+    if fields["purpose"] == "session":
         qkd.show(fields["result"])
+    else:
+        console.table(fields["result"])
 
 
 @app.command()

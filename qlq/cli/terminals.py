@@ -90,6 +90,7 @@ def link(
     yes: terms.Yes = False,
     deadline: Deadline = DEADLINE_S,
     peer_timeout: PeerTimeout = PEER_TIMEOUT_S,
+    home: Annotated[str | None, typer.Option(help="Folder of the records of paid jobs.")] = None,
     json: qkd.Json = False,
 ) -> None:
     """Hold the backend for one session of two parties; an abort exits with 3."""
@@ -97,9 +98,11 @@ def link(
     from qlq.network import transport
     from qlq.node import terminals_link
 
+    found = settings.load(home=home, backend=backend)
     order = terminals_link.LinkOrder(
         listen=transport.parse(listen),
-        backend=settings.load(backend=backend).backend,
+        backend=found.backend,
+        home=found.home,
         eve=eve,
         consent=terms.consent(
             max_cost=max_cost,
@@ -109,7 +112,9 @@ def link(
         timeout_s=deadline,
         peer_timeout_s=peer_timeout,
     )
-    _finish(terminals_link.serve(order, console.tell), SCHEMA_LINK, as_json=json)
+    with console.interruptible():
+        document = terminals_link.serve(order, console.tell)
+    _finish(document, SCHEMA_LINK, as_json=json)
 
 
 def alice(

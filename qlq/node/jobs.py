@@ -4,7 +4,8 @@
         record.json            what was ordered, the jobs, what they cost, how it ended
         plan-0.json            a submitted plan, whole: it can be checked and submitted again
         seeds.bin              every choice of both parties, sealed with the home's master key;
-                               a pilot has none: what it sends is public
+                               a pilot has none: what it sends is public; a link has none: they
+                               are its parties' own
         turn.lock              held while a process works on the session
 
 A record is on disk before its job is submitted, with a tag of its own by which the vendor can be
@@ -56,6 +57,8 @@ class Purpose(StrEnum):
 
     SESSION = "session"
     PILOT = "pilot"
+    LINK = "link"
+    """A session whose parties are in other processes, and end with them: nobody can resume it."""
 
 
 class State(StrEnum):
@@ -219,7 +222,8 @@ def find(home: Path, text: str) -> Record:
     """The record of a session by one of its vendor's jobs, named as `URI:ID`.
 
     Raises:
-        ConfigError: This home did not submit it, so that its seeds are not here; or it was a pilot.
+        ConfigError: This home did not submit it, so that its seeds are not here; or it was a
+            pilot's or a link's.
     """
     shelf = read_all(home)
     for record in shelf.records:
@@ -231,12 +235,24 @@ def find(home: Path, text: str) -> Record:
             raise ConfigError(
                 f"job {text!r} was a pilot: qlq job resume {record.id} gives its figures"
             )
+        if record.purpose is Purpose.LINK:
+            raise no_way_back(record)
         return record
     unread = f" ({len(shelf.damaged)} records cannot be read)" if shelf.damaged else ""
     raise ConfigError(
         f"no record of job {text!r} below {home / FOLDER}{unread}: the shots of a job mean nothing "
         "without the settings of both parties, which only the home that submitted it has; "
         "qlq job list shows the jobs of this one"
+    )
+
+
+def no_way_back(record: Record) -> ConfigError:
+    """What is to be said of a link's job that somebody wants to go on with."""
+    over = f"qlq job show {record.id} tells how it ended"
+    if not record.state.is_final:
+        over = f"qlq job cancel {record.id} ends what is left of it"
+    return ConfigError(
+        f"job {record.id} was a link's: its parties' states ended with their processes; {over}"
     )
 
 
@@ -351,8 +367,8 @@ def create(home: Path, record: Record, *, seeds: Seeds, master: bytes) -> OpenJo
     return job
 
 
-def create_pilot(home: Path, record: Record) -> OpenJob:
-    """A new pilot's record on disk, taken by this process; it has no seeds.
+def create_without_seeds(home: Path, record: Record) -> OpenJob:
+    """A new record of a pilot or a link on disk, taken by this process.
 
     Raises:
         ConfigError: The home folder cannot be written.

@@ -91,7 +91,7 @@ def describe(settings: Settings, job_id: str, *, deadline_s: float) -> dict[str,
             detail = str(error)
     return {
         **_line(record),
-        "pulses": record.parameters.pulses if record.purpose is Purpose.SESSION else None,
+        "pulses": None if record.purpose is Purpose.PILOT else record.parameters.pulses,
         "pilot_shots": record.pilot_shots,
         "eve": record.eve,
         "archive": record.archive,
@@ -146,7 +146,7 @@ def resume(
             submitted may cost more than was agreed to.
 
     Raises:
-        ConfigError: No such record, or another process works on it.
+        ConfigError: No such record, another process works on it, or it is a link's.
         BudgetRefused: The operator does not allow what is still to be submitted; the record stays.
         BackendUnavailable: The backend cannot be asked now; the record stays.
         JobPending: The shots are still to come.
@@ -156,6 +156,8 @@ def resume(
     clock = Clock(deadline_s)
     with jobs.take(settings.home, job_id) as job:
         record = job.record
+        if record.purpose is Purpose.LINK:
+            raise jobs.no_way_back(record)
         if record.state in {State.DONE, State.ABORTED}:
             return Resumed(record, record.result, is_new=False)
         if record.state.is_final:

@@ -68,27 +68,24 @@ class Draft:
         uri: The backend as the operator named it.
         parameters: What both parties committed to; of the planned session for a pilot.
         consent: What the operator allows.
-        secrets: What a session's record seals; None for a pilot.
+        purpose: What the jobs are for.
+        secrets: What a session's record seals; None for a pilot or a link.
         eve: Attack as text, None for none.
         archive: Folder of the archive, None for none.
         attempts: Backends that were tried before.
-        pilot_shots: Shots of a pilot; None for a session.
+        pilot_shots: Shots of a pilot; None otherwise.
     """
 
     home: Path
     uri: str
     parameters: Parameters
     consent: Consent
+    purpose: Purpose = Purpose.SESSION
     secrets: Secrets | None = field(default=None, repr=False)
     eve: str | None = None
     archive: Path | None = None
     attempts: tuple[Attempt, ...] = ()
     pilot_shots: int | None = None
-
-    @property
-    def purpose(self) -> Purpose:
-        """What the jobs are for."""
-        return Purpose.SESSION if self.pilot_shots is None else Purpose.PILOT
 
 
 class PaidRun:
@@ -101,6 +98,8 @@ class PaidRun:
         draft: For a new session: makes the record when the first plan costs something.
         job: For a resumed session: its record.
         ask: For a resumed session: answers for a job that may cost more than was agreed to.
+        go_on: Is called before each submit and after each look at a job; what it raises ends the
+            run there, and leaves the job as it is.
     """
 
     def __init__(
@@ -112,10 +111,11 @@ class PaidRun:
         draft: Draft | None = None,
         job: OpenJob | None = None,
         ask: Ask | None = None,
+        go_on: Callable[[], None] = lambda: None,
     ) -> None:
         """Start before the first plan."""
         self._backend, self._clock, self._tell = backend, clock, tell
-        self._draft, self._ask = draft, ask
+        self._draft, self._ask, self._go_on = draft, ask, go_on
         self.job = job
         self._plans = 0
         self._last_status: Status | None = None
@@ -153,13 +153,13 @@ class PaidRun:
         if self.job is None:
             return
         state = State.ABORTED if document["aborted"] else State.DONE
-        self.job.end(state, result=dict(document), key_id=document["key_id"])
+        self.job.end(state, result=dict(document), key_id=document.get("key_id"))
 
     def add_way_out(self, error: BaseException) -> None:
         """Add to an error that ends this process how the session goes on, if it does."""
         if self.job is not None and self.job.is_open:
             record = self.job.record
-            error.add_note(f"the {record.purpose.value} goes on with: {way_out(record.id)}")
+            error.add_note(f"the {record.purpose.value} goes on with: {way_out(record)}")
 
     def close(self) -> None:
         """Let other processes work on the record."""
@@ -189,10 +189,10 @@ class PaidRun:
             raise ConfigError(
                 f"--seed works with simulators of this machine only, not with {self._backend.name}"
             )
+        if draft.purpose is not Purpose.PILOT:
+            _refuse_keyless(draft, self._backend)
         whole = whole_cost(cost, draft.parameters, eve_text=draft.eve, ask=self._estimate)
         self._agreed = cost
-        if draft.purpose is Purpose.SESSION:
-            _refuse_keyless(draft, self._backend)
         draft.consent.allow(whole, what=f"the {draft.purpose.value} on {self._backend.name}")
         record = jobs.Record(
             id=jobs.new_id(),
@@ -209,7 +209,7 @@ class PaidRun:
             agreed=whole,
         )
         self.job = _created(draft, record)
-        self._tell(f"job {record.id} is on record; if this process ends: {way_out(record.id)}")
+        self._tell(f"job {record.id} is on record; if this process ends: {way_out(record)}")
 
     def _opened(self) -> OpenJob:
         if self.job is None:
@@ -222,6 +222,7 @@ class PaidRun:
         if self._agreed is None:
             self._stay_within(cost)
         self._agreed = None
+        self._go_on()
         word = "qlq-pilot" if job.record.purpose is Purpose.PILOT else "qlq"
         tag = f"{word}-{uuid.uuid4()}"
         job.submit(_tagged(plan, tag), Submission(tag, plan.digest, cost))
@@ -285,6 +286,7 @@ class PaidRun:
     def _keep(self, index: int, handle: Handle) -> None:
         self._opened().change(index, job_id=handle.job_id)
         self._tell(f"accepted as {handle.job_id}")
+        self._go_on()
 
     def _note(self, index: int, status: Status) -> None:
         """Write a status down when it changes."""
@@ -292,6 +294,7 @@ class PaidRun:
             self._last_status = status
             self._opened().change(index, status=status)
             self._tell(f"{self._backend.name}: {status.value}")
+        self._go_on()
 
     def _followed(self, index: int, run: Callable[[], Shots]) -> Shots:
         """Run, and note what the job has cost whether or not it gave shots."""
@@ -319,15 +322,14 @@ class PaidRun:
     def _guarded(self, run: Callable[[], Shots]) -> Shots:
         """Give every end the words that lead on, and the record its last state."""
         job = self._opened()
-        job_id = job.record.id
         try:
             return run()
         except JobPending as error:
-            raise _resumable(error, job_id) from error
+            raise _resumable(error, job.record) from error
         except BackendUnavailable as error:
             if self._draft is None or not self._is_untouched():
                 pending = JobPending(str(error), job_id="", reason=str(error))
-                raise _resumable(pending, job_id) from error
+                raise _resumable(pending, job.record) from error
             job.discard()
             raise
         except CircuitRejected as error:
@@ -339,7 +341,7 @@ class PaidRun:
         except JobFailed as error:
             if error.reason == UNKNOWN_JOB:  # perhaps asked of another account: the shots are paid
                 pending = JobPending(str(error), job_id=error.job_id, reason=error.reason)
-                raise _resumable(pending, job_id) from error
+                raise _resumable(pending, job.record) from error
             state = State.CANCELLED if error.reason == "cancelled" else State.FAILED
             job.end(state, detail=str(error))
             raise
@@ -431,9 +433,10 @@ def ask_spent(backend: Backend, job: OpenJob, index: int, *, clock: Clock) -> Co
         return None
 
 
-def way_out(job_id: str) -> str:
-    """The command that goes on with a session or a pilot."""
-    return f"qlq job resume {job_id}"
+def way_out(record: Record) -> str:
+    """The command that goes on with a session or a pilot; a link's jobs can only be ended."""
+    word = "cancel" if record.purpose is Purpose.LINK else "resume"
+    return f"qlq job {word} {record.id}"
 
 
 def _refuse_keyless(draft: Draft, backend: Backend) -> None:
@@ -448,14 +451,17 @@ def _refuse_keyless(draft: Draft, backend: Backend) -> None:
 
 def _created(draft: Draft, record: Record) -> OpenJob:
     if draft.secrets is None:
-        return jobs.create_pilot(draft.home, record)
+        return jobs.create_without_seeds(draft.home, record)
     sealed = draft.secrets
     return jobs.create(draft.home, record, seeds=sealed.seeds, master=sealed.master())
 
 
-def _resumable(error: JobPending, job_id: str) -> JobPending:
+def _resumable(error: JobPending, record: Record) -> JobPending:
+    """The error with the command that leads on; a link ends its jobs itself, and says so."""
+    if record.purpose is Purpose.LINK:
+        return error
     return JobPending(
-        f"{error}; go on with: {way_out(job_id)}", job_id=error.job_id, reason=error.reason
+        f"{error}; go on with: {way_out(record)}", job_id=error.job_id, reason=error.reason
     )
 
 

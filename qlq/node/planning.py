@@ -17,6 +17,7 @@ from qlq.circuit import Plan
 from qlq.config import Settings
 from qlq.errors import BackendError, BackendUnavailable
 from qlq.node import consent, jobs_running, orders, pilots
+from qlq.node.jobs import Purpose
 from qlq.node.jobs_running import Draft, PaidRun
 from qlq.node.orders import Order
 from qlq.node.pilots import Pilot
@@ -95,7 +96,7 @@ def estimate_with_pilot(
         pilot = _fly(order, settings, backend, uri, shots=shots, clock=clock, tell=tell)
         if pilot.record_id is None:
             return _estimate(order, backend, uri, clock, pilot)
-        way = f"the pilot's figures: {jobs_running.way_out(pilot.record_id)}"
+        way = f"the pilot's figures: qlq job resume {pilot.record_id}"
         try:
             return _estimate(order, backend, uri, clock, pilot)
         except BackendUnavailable as error:  # another backend would take another pilot
@@ -135,6 +136,7 @@ def _fly(
         uri=uri,
         parameters=committed,
         consent=order.consent,
+        purpose=Purpose.PILOT,
         pilot_shots=shots,
     )
     tell(f"pilot of {shots} shots on {backend.name}")

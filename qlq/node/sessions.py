@@ -50,6 +50,7 @@ decides; above 4.5 % Cascade with both directions charged leaves next to nothing
 
 Progress = Callable[[str], None]
 RunPlan = Callable[[Plan], Shots]
+Sending = Generator[Plan, Shots, link.Delivery]
 """Turns a plan into shots, on the session's backend alone."""
 
 
@@ -248,7 +249,7 @@ def sending(
     *,
     seeds: Seeds,
     attack: InterceptResend | None,
-) -> Generator[Plan, Shots, link.Delivery]:
+) -> Sending:
     """The link at work: it yields plans, and takes their shots."""
     which = bb84 if parameters.protocol is Protocol.BB84 else e91
     blocks = min(parameters.blocks, parameters.pulses)
@@ -272,27 +273,32 @@ def sending(
     )
 
 
-def _run_jobs(
-    sending: Generator[Plan, Shots, link.Delivery],
-    run_plan: RunPlan,
-    *,
-    seeds: Seeds,
-    gathered: _Run,
-) -> link.Delivery:
-    """Run each plan that the link yields; qubits chosen for the first serve all."""
-    started = time.perf_counter()
+def carry(sending: Sending, run_plan: RunPlan) -> link.Delivery:
+    """What the link delivers when each plan that it yields is run."""
     try:
         plan = next(sending)
         while True:
-            seed = None if seeds.backend is None else seeds.backend + len(gathered.shots)
-            seeded = Plan(plan.program, plan.bindings, plan.shots, seed=seed)
-            shots = run_plan(seeded)
-            gathered.shots.append(shots)
-            plan = sending.send(shots)
+            plan = sending.send(run_plan(plan))
     except StopIteration as stop:
-        gathered.backend_s += time.perf_counter() - started
         delivery: link.Delivery = stop.value
         return delivery
+
+
+def _run_jobs(
+    sending: Sending, run_plan: RunPlan, *, seeds: Seeds, gathered: _Run
+) -> link.Delivery:
+    """Run each plan that the link yields; qubits chosen for the first serve all."""
+    started = time.perf_counter()
+
+    def run(plan: Plan) -> Shots:
+        seed = None if seeds.backend is None else seeds.backend + len(gathered.shots)
+        shots = run_plan(Plan(plan.program, plan.bindings, plan.shots, seed=seed))
+        gathered.shots.append(shots)
+        return shots
+
+    delivery = carry(sending, run)
+    gathered.backend_s += time.perf_counter() - started
+    return delivery
 
 
 def _finish(

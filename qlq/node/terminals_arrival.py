@@ -41,6 +41,8 @@ REFUSALS: dict[str, type[QLQError]] = {
     "BudgetRefused": errors.BudgetRefused,
     "CircuitRejected": errors.CircuitRejected,
     "ConfigError": errors.ConfigError,
+    "KeyStoreError": errors.KeyStoreError,
+    "KeyTooShort": errors.KeyTooShort,
     "OutOfTurn": errors.PeerAborted,
     "PeerAborted": errors.PeerAborted,
     "RemoteMisuse": errors.PeerAborted,
@@ -120,9 +122,12 @@ async def arrive(
         meeting = _visit(order, own, stack) if door is None else _receive(order, own, door)
         peer, theirs = await _unless_link_ends(link, meeting)
         _compare(own, theirs)
-    except QLQError:
+    except QLQError as error:
+        last: Ended | Refused = Ended(PeerAborted.reason)
+        if isinstance(error, ConfigError | KeyStoreError):  # the other party ends with the same
+            last = Refused(type(error).__name__, str(error))
         with suppress(PeerAborted):
-            await link.send(wire.encode(Ended(PeerAborted.reason)), timeout_s=GRACE_S)
+            await link.send(wire.encode(last), timeout_s=GRACE_S)
         raise
     peer.limit(messages.MESSAGE_BYTES_MAX)
     tell(f"{theirs.party.value} is here")

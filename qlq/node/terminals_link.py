@@ -9,33 +9,32 @@ and outcome, as any device does: whoever runs it is the device's operator.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qlq.backends import chain, driver, patience
-from qlq.backends.port import Backend, Cost, DeviceInfo
-from qlq.circuit import Plan
+from qlq.backends import chain, patience
+from qlq.backends.port import Backend, DeviceInfo
 from qlq.errors import (
-    BudgetRefused,
     ConfigError,
-    InvariantBroken,
+    KeyStoreError,
     PeerAborted,
+    ProtocolAbort,
     QLQError,
     RemoteMisuse,
 )
 from qlq.network import transport
 from qlq.network.transport import Address, Connection
-from qlq.node import consent, jobs_running, orders, sessions
+from qlq.node import orders, sessions
 from qlq.node import terminals_messages as wire
 from qlq.node.consent import Consent
+from qlq.node.terminals_jobs import LinkJobs, Terms
 from qlq.node.terminals_messages import Ended, Inputs, Join, Outcomes, Refused, Welcome
 from qlq.provenance import Provenance
 from qlq.qkd import bb84, e91, eve, link, messages
@@ -47,7 +46,6 @@ SCHEMA = "qlq.qkd.link/1"
 JOIN_S = 10.0
 """How long a new connection may take to say who it is."""
 
-T = TypeVar("T")
 Tell = Callable[[str], None]
 
 
@@ -58,14 +56,17 @@ class LinkOrder:
     Attributes:
         listen: Where the parties find it.
         backend: URI.
+        home: Home folder, where jobs that cost something are on record.
         eve: Attack as text; None for none.
         consent: What the operator allows to be spent.
-        timeout_s: Seconds that the whole session may take, above 0.
+        timeout_s: Seconds that the whole session may take, above 0; cancelling what is then left
+            of its jobs takes at most `terminals_jobs.LEAVE_S` more.
         peer_timeout_s: Seconds of silence after which a party counts as gone, above 0.
     """
 
     listen: Address
     backend: str
+    home: Path
     eve: str | None = None
     consent: Consent = field(default_factory=Consent)
     timeout_s: float = sessions.TIMEOUT_S
@@ -78,7 +79,7 @@ class _Session:
 
     order: LinkOrder
     backend: Backend
-    attack: eve.InterceptResend | None
+    work: LinkJobs
     tell: Tell
     clock: patience.Clock
     seats: dict[Party, Connection] = field(default_factory=dict)
@@ -93,8 +94,13 @@ class _Session:
 def serve(order: LinkOrder, tell: Tell) -> dict[str, Any]:
     """Serve one session and return the `qlq.qkd.link/1` document; an abort is a result.
 
+    Jobs that cost something are on record before they are sent; what nobody waits for any more is
+    cancelled, and a note or the abort's detail says what became of it.
+
     Raises:
-        ConfigError: The address or the attack cannot be used.
+        ConfigError: The address or the attack cannot be used, or the parties want different
+            sessions.
+        KeyStoreError: The parties' pools differ.
         BackendError: No shots; both parties have been told.
         BudgetRefused: The operator does not allow what the jobs would cost.
     """
@@ -103,7 +109,19 @@ def serve(order: LinkOrder, tell: Tell) -> dict[str, Any]:
     clock = patience.Clock(order.timeout_s)
     with chain.opened(order.backend, clock=clock) as backend:
         info = orders.describe(backend, clock)
-        return asyncio.run(_serve(_Session(order, backend, attack, tell, clock), info))
+        terms = Terms(order.home, order.backend, order.consent, order.eve, attack)
+        work = LinkJobs(terms, backend, clock=clock, tell=tell)
+        try:
+            document = asyncio.run(_serve(_Session(order, backend, work, tell, clock), info))
+        except BaseException as error:
+            if left := work.leave():
+                error.add_note(left)
+            work.fail(str(error))
+            raise
+        if left := work.leave():
+            document["aborted"]["detail"] += f"; {left}"
+        work.end(document)
+        return document
 
 
 def _attack(text: str | None) -> eve.InterceptResend | None:
@@ -133,9 +151,12 @@ async def _serve(session: _Session, info: DeviceInfo) -> dict[str, Any]:
     except TimeoutError:
         abort = _lost(f"the session has not ended within {order.timeout_s:g} s")
         await _refuse_all(session, PeerAborted.__name__, abort["detail"])
-    except (PeerAborted, RemoteMisuse) as error:
+    except RemoteMisuse as error:
         abort = _lost(str(error))
         await _refuse_all(session, PeerAborted.__name__, str(error))
+    except ProtocolAbort as error:
+        abort = {"reason": error.reason, "detail": str(error)}
+        await _refuse_all(session, type(error).__name__, str(error))
     except QLQError as error:
         await _refuse_all(session, type(error).__name__, str(error))
         raise
@@ -209,6 +230,8 @@ async def _conduct(session: _Session) -> None:
                 message = wire.decode_to_link(task.result())
                 if isinstance(message, Ended):
                     session.reasons[waiting[task]] = message.reason
+                elif isinstance(message, Refused):
+                    raise _disagreement(waiting[task], message)
                 else:
                     given[waiting[task]] = wire.expect(message, Inputs)
     finally:
@@ -218,6 +241,14 @@ async def _conduct(session: _Session) -> None:
         await _refuse_all(session, PeerAborted.__name__, f"{gone} ended the session")
         return
     await _transmit(session, given)
+
+
+def _disagreement(party: Party, refused: Refused) -> QLQError:
+    """What ends all three alike: both parties have found out that they want different sessions."""
+    kind = {kind.__name__: kind for kind in (ConfigError, KeyStoreError)}.get(refused.error)
+    if kind is None:
+        return RemoteMisuse(f"{party.value} refuses as {refused.error}")
+    return kind(f"{party.value} refuses: {refused.detail}")
 
 
 async def _transmit(session: _Session, given: dict[Party, Inputs]) -> None:
@@ -231,7 +262,7 @@ async def _transmit(session: _Session, given: dict[Party, Inputs]) -> None:
     session.tell(f"{parameters.pulses} pulses on {session.backend.name}")
     ends = {party: asyncio.ensure_future(_end_of(session, party)) for party in Party}
     started = time.perf_counter()
-    work = asyncio.ensure_future(_in_thread(lambda: _run_jobs(session, parameters, use, seeds)))
+    work = asyncio.ensure_future(session.work.run(parameters, use, seeds=seeds))
     try:
         await asyncio.wait([work, *ends.values()], return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
@@ -254,7 +285,7 @@ async def _leave_early(session: _Session, ends: Mapping[Party, asyncio.Future[st
         async with asyncio.timeout(1.0):
             for party, end in ends.items():
                 session.reasons[party] = await end
-    if not session.reasons:
+    if not any(session.reasons.values()):
         raise PeerAborted("a party has left before the outcomes were there")
 
 
@@ -283,80 +314,6 @@ def _unpack(given: Inputs, party: Party) -> NDArray[np.uint8]:
 
 def _arrangement(parameters: Parameters) -> link.Arrangement:
     return bb84.arrangement() if parameters.protocol is Protocol.BB84 else e91.arrangement()
-
-
-def _agree(session: _Session, parameters: Parameters, cost: Cost, *, earlier: Cost | None) -> Cost:
-    """What all jobs so far cost together; raises BudgetRefused unless the operator allows it.
-
-    The first job answers for the whole session, Eve's second one included. A session that can
-    give no key is not paid for, whoever chose its pulses.
-    """
-    order, name = session.order, session.backend.name
-    if not (consent.is_free(cost) or parameters.secret_bits or session.attack):
-        raise BudgetRefused(
-            f"{parameters.pulses} pulses cannot give a key, and {name} costs something: nothing "
-            "was sent"
-        )
-    if earlier is None:
-        whole = jobs_running.whole_cost(
-            cost, parameters, eve_text=order.eve, ask=lambda _plan: cost
-        )
-        order.consent.allow(whole, what=f"the session on {name}")
-        return cost
-    together = consent.add(earlier, cost)
-    order.consent.allow(together, what=f"the session on {name}")
-    return together
-
-
-def _run_jobs(
-    session: _Session, parameters: Parameters, use: LinkUse, seeds: sessions.Seeds
-) -> link.Delivery:
-    """The outcomes of both parties; runs in a thread of its own."""
-    backend, clock, agreed = session.backend, session.clock, None
-    jobs = sessions.sending(parameters, use, seeds=seeds, attack=session.attack)
-    try:
-        plan = next(jobs)
-        while True:
-            tagged = Plan(plan.program, plan.bindings, plan.shots, tags=(f"qlq-{uuid.uuid4()}",))
-            cost = patience.ask(
-                lambda plan=tagged: backend.estimate(plan),  # type: ignore[misc]
-                clock=clock,
-                what=f"estimate of {backend.name}",
-            )
-            agreed = _agree(session, parameters, cost, earlier=agreed)
-            timeout_s = max(0.001, clock.remaining_s())
-            plan = jobs.send(driver.run(backend, tagged, timeout_s=timeout_s))
-    except StopIteration as stop:
-        delivery: link.Delivery = stop.value
-        return delivery
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    """What `work` returns or raises, from a daemon thread that never keeps the process alive."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def settle(results: list[T], error: BaseException) -> None:
-        if done.cancelled():
-            return
-        if results:
-            done.set_result(results[0])
-        else:
-            done.set_exception(error)
-
-    def body() -> None:
-        results: list[T] = []
-        error: BaseException = InvariantBroken("the link's jobs ended without an answer")
-        try:
-            results.append(work())
-        except QLQError as caught:
-            error = caught
-        finally:
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(settle, results, error)
-
-    threading.Thread(target=body, name="qlq-link-jobs", daemon=True).start()
-    return await done
 
 
 async def _deal(session: _Session, delivery: link.Delivery, *, order_seed: int) -> None:

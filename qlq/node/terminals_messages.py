@@ -91,7 +91,7 @@ class Kept(_Message, frozen=True):
     key_id: str
 
 
-ToLink = Join | Inputs | Ended
+ToLink = Join | Inputs | Ended | Refused
 FromLink = Welcome | Outcomes | Refused
 Beside = Greeting | Kept | Refused
 M = TypeVar("M")

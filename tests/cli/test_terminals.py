@@ -144,6 +144,63 @@ def test_a_killed_terminal_ends_the_others_at_once_without_a_key(victim: str, de
         assert stored(desk, name) == []
 
 
+def test_a_paid_job_of_a_link_that_was_killed_is_on_record_and_is_cancelled_from_there(
+    desk: Desk, vendor: Any, qlq: Any, document: Check
+) -> None:
+    vendor.script(status=["queued", "..."])
+    longer = ("--pulses", "60000")
+    desk.start_all("--backend", "rented", "--max-cost", "100", alice=longer, bob=longer)
+    desk.await_word("link", "rented: queued")
+    desk.running["link"].send_signal(signal.SIGKILL)
+    assert {code for code, _, _ in desk.results().values()} == {-signal.SIGKILL, 4}
+    (job,) = document(qlq("job", "list", "--json").stdout, "qlq.job.list")["jobs"]
+    assert (job["purpose"], job["status"], job["job_ids"]) == ("link", "waiting", vendor.paid())
+    refused = qlq("job", "resume", job["id"])
+    assert (refused.returncode, f"qlq job cancel {job['id']}" in refused.stderr) == (2, True)
+    assert qlq("job", "cancel", job["id"]).returncode == 0
+    assert vendor.paid() == []
+
+
+def test_an_interrupt_cancels_the_paid_job_of_a_link(
+    desk: Desk, vendor: Any, qlq: Any, document: Check
+) -> None:
+    vendor.script(status=["queued", "..."])
+    longer = ("--pulses", "60000")
+    desk.start_all("--backend", "rented", "--max-cost", "100", alice=longer, bob=longer)
+    desk.await_word("link", "rented: queued")
+    desk.running["link"].send_signal(signal.SIGINT)
+    results = desk.results()
+    assert results["link"][0] == 130
+    assert "its jobs were cancelled" in results["link"][2]
+    assert vendor.paid() == []
+    (job,) = document(qlq("job", "list", "--json").stdout, "qlq.job.list")["jobs"]
+    assert (job["purpose"], job["status"], job["cost"]["amount"]) == ("link", "cancelled", "0.25")
+    document(qlq("job", "show", job["id"], "--json").stdout, "qlq.job.show")
+
+
+def test_parties_that_want_different_sessions_end_all_three_with_exit_2(
+    desk: Desk, document: Check
+) -> None:
+    desk.start_all(alice=("--pulses", "40000"))
+    results = desk.results()
+    assert {code for code, _, _ in results.values()} == {2}
+    for _, out, err in results.values():
+        assert "want different sessions" in document(out, "qlq.error")["error"]["message"]
+        assert "bug" not in err
+
+
+def test_a_session_on_a_paid_device_is_shown_with_its_result(
+    desk: Desk, vendor: Any, qlq: Any, document: Check
+) -> None:
+    longer = ("--pulses", "60000")
+    desk.start_all("--backend", "rented", "--max-cost", "100", alice=longer, bob=longer)
+    assert {code for code, _, _ in desk.results().values()} == {0}
+    (job,) = document(qlq("job", "list", "--json").stdout, "qlq.job.list")["jobs"]
+    shown = document(qlq("job", "show", job["id"], "--json").stdout, "qlq.job.show")
+    assert shown["result"]["provenance"]["job_ids"] == vendor.paid()
+    assert "60000" in qlq("job", "show", job["id"]).stdout
+
+
 def test_an_interrupt_ends_a_waiting_terminal(desk: Desk) -> None:
     waiting = desk.start("link", "--listen", desk.link)
     desk.await_word("link", "listening on")

@@ -150,6 +150,7 @@ class Stage:
 
     def __init__(self, folder: Path) -> None:
         self.homes = {party: folder / party.value for party in Party}
+        self.link_home = folder / "link"
         self.pairing: Pairing | None = Pairing.from_system()
 
     def belongings(self, party: Party, pairing: Pairing | None = None) -> Belongings:
@@ -196,7 +197,7 @@ class Stage:
         wanted = Wanted(protocol=protocol, pulses=pulses, qber_max=0.02)
         peers = {Party.ALICE: wires["alice-bob"].port, Party.BOB: self.bob_port}
         ran = {"link": Ran(), Party.ALICE: Ran(), Party.BOB: Ran()}
-        order = LinkOrder(Address("127.0.0.1", self.link_port), "aer", eve, **times)
+        order = LinkOrder(Address("127.0.0.1", self.link_port), "aer", self.link_home, eve, **times)
         order = replace(order, **(link_changes or {}))
 
         def take_part(party: Party) -> dict[str, Any]:
