@@ -10,7 +10,7 @@ from enum import Enum
 from qlq.contracts.checker_names import Header, Names
 from qlq.contracts.encoding import describe
 from qlq.contracts.expressions import Expression, Literal, ReadLocal
-from qlq.contracts.program import Assertion, Named
+from qlq.contracts.program import Assertion, Named, Remark
 from qlq.contracts.values import BytesType, Plain, Type
 from qlq.errors import CompileError
 
@@ -58,6 +58,7 @@ class Scope:
         callees: Functions of the contract that are called, with the first place.
         writes: Of the state.
         rounds: Fields that are read as rounds of the beacon, with the first place.
+        remarks: What is allowed and probably not meant.
     """
 
     names: Names
@@ -72,6 +73,7 @@ class Scope:
     callees: dict[int, ast.AST] = field(default_factory=dict)
     writes: list[FieldWrite] = field(default_factory=list)
     rounds: dict[int, ast.AST] = field(default_factory=dict)
+    remarks: list[Remark] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Parameters have a value from the start."""
