@@ -29,7 +29,7 @@ from qlq.disk import private_files
 from qlq.disk.turn import Turn
 from qlq.errors import BadTag, ConfigError, LedgerDamaged, RemoteMisuse
 from qlq.kme import master
-from qlq.kme.identity import Identities
+from qlq.kme.identity import IDENTITY_FILE, Identities
 from qlq.ledger import execution, genesis, merkle, store_file, transition
 from qlq.ledger.admission import Verify
 from qlq.ledger.genesis import Genesis, Limits, Policy
@@ -111,6 +111,12 @@ def folder(settings: Settings) -> Path:
 def exists(settings: Settings) -> bool:
     """Whether a home has a ledger."""
     return (folder(settings) / store_file.FILE).exists()
+
+
+def has_keys(settings: Settings) -> bool:
+    """Whether a home has a validator's own keys."""
+    where = folder(settings)
+    return (where / IDENTITY_FILE).exists() and (where / KEYS_FILE).exists()
 
 
 def begin(beginning: Beginning, settings: Settings) -> Genesis:
