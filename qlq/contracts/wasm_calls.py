@@ -20,6 +20,7 @@ _ADDRESS = 32
 _read = wasm_memory.CALL_IN.unpack_from
 _read_four = wasm_memory.CALL_IN_FOUR.unpack_from
 _write = wasm_memory.CALL_OUT.pack_into
+_write_state = wasm_memory.STATE_OUT.pack_into
 _write_wide = wasm_memory.WIDE_OUT.pack_into
 _DONE, _WIDE = wasm_memory.DONE, wasm_memory.WIDE
 
@@ -78,17 +79,24 @@ class Border:
 
         A function could be interrupted, by Ctrl-C for example, on its way into its `try`; the
         exception would be lost, and the machine would take for an answer what happens to stand in
-        its memory. A generator goes on within its `try`.
+        its memory. A generator goes on within its `try`; so do turns of the inner loop.
         """
         while True:
             try:
-                yield NO_TRAP
-                memory, host = self._running
-                step(memory, host)
+                while True:
+                    yield NO_TRAP
+                    memory, host = self._running
+                    step(memory, host)
             except GeneratorExit:
                 return
             except BaseException as error:  # noqa: BLE001 - raised again by `run`
-                self._raised = error
+                self._stop(error)
+
+    def _stop(self, error: BaseException) -> None:
+        """The guest stops, even if the step had just been done."""
+        self._raised = error
+        if self._running:
+            _write_state(self._running[0], wasm_memory.STATE, wasm_memory.PENDING)
 
     def _call_contract(self) -> int:
         """The host call of "call", which may be under way once for each contract on the stack."""
@@ -96,7 +104,7 @@ class Border:
             memory, host = self._running
             _call(memory, host)
         except BaseException as error:  # noqa: BLE001 - raised again by `run`
-            self._raised = error
+            self._stop(error)
         return NO_TRAP
 
     def run(self, instance: Instance, host: Host, method: int, arguments: bytes) -> bytes:

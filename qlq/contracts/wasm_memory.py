@@ -44,6 +44,8 @@ CALL_IN_FOUR = Struct("<Q8x4I")
 """The same for a call with no more than four words."""
 CALL_OUT = Struct("<QI")
 """At `GAS`: gas, state."""
+STATE_OUT = Struct("<I")
+"""At `STATE`."""
 WIDE_OUT = Struct("<Q")
 """At `WIDE`: the result of a host call that gives a number."""
 START = Struct("<QI44xIIIII")

@@ -1,4 +1,8 @@
-"""WebAssembly by wasmtime's public Python interface: slower, and works with every release."""
+"""WebAssembly by wasmtime's public Python interface: slower, and works with every release.
+
+Its own callback has a moment in which an interrupt, by Ctrl-C for example, ends the process; only
+`wasmtime_fast` has none.
+"""
 
 from __future__ import annotations
 
