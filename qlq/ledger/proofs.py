@@ -201,12 +201,20 @@ def inclusion(leaf_hashes: list[bytes], index: int) -> Inclusion:
     return Inclusion(index=index, size=len(leaf_hashes), hashes=b"".join(siblings))
 
 
-def check(proof: Proof, *, trusted: Trusted = NOTHING, entry: bytes | None = None) -> Verdict:
+def check(
+    proof: Proof,
+    *,
+    trusted: Trusted = NOTHING,
+    about: bytes | None = None,
+    entry: bytes | None = None,
+) -> Verdict:
     """What a proof shows, if it holds.
 
     Args:
         proof: Of any kind.
         trusted: What the reader knows.
+        about: Transaction id or state key that the reader asked for; None takes whatever it is
+            about. A proof that there is nothing under one key shows the same of its neighbours.
         entry: The signed transaction that a proof with a leaf alone is about; without it, such a
             proof shows that there is a leaf, not of what.
 
@@ -214,7 +222,11 @@ def check(proof: Proof, *, trusted: Trusted = NOTHING, entry: bytes | None = Non
         InvalidProof: It does not hold, or not on these grounds.
     """
     verdict = _check_grounds(proof.grounds, trusted)
-    return replace(verdict, subject=_check_subject(proof, entry))
+    subject = _check_subject(proof, entry)
+    if about is not None and subject != about:
+        shown = "something that it does not disclose" if subject is None else subject.hex()
+        raise InvalidProof(ProofFault.ENTRY, f"it is about {shown}, not about {about.hex()}")
+    return replace(verdict, subject=subject)
 
 
 def _check_subject(proof: Proof, entry: bytes | None) -> bytes | None:
