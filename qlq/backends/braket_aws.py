@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -30,6 +31,7 @@ from qlq.backends import (
     braket_tasks,
     dialects,
     noise,
+    patience,
     prices,
     registry,
 )
@@ -38,6 +40,7 @@ from qlq.backends.braket_layout import TASKS_MAX, Part
 from qlq.backends.braket_session import Account
 from qlq.backends.port import (
     Address,
+    AmbiguousSubmit,
     Cost,
     DeviceInfo,
     Handle,
@@ -46,7 +49,7 @@ from qlq.backends.port import (
     TransientError,
 )
 from qlq.circuit import Plan
-from qlq.errors import BackendUnavailable, CircuitRejected, ConfigError, JobFailed
+from qlq.errors import BackendUnavailable, CircuitRejected, ConfigError, JobFailed, QLQError
 from qlq.provenance import Claim, Kind, Provenance, Tier
 from qlq.shots import Shots
 
@@ -187,15 +190,13 @@ class BraketBackend:
         try:
             for index, part in enumerate(parts):
                 place = f"{index + 1}/{len(parts)}"
-                arns.append(
-                    places.get(place) or self._create(plan, part, tags, place=place, qubits=qubits)
-                )
-        except (BackendUnavailable, CircuitRejected):
-            self._tasks.give_up(arns)  # nobody comes back to these tasks: they must not be paid
-            raise
-        except TransientError:
-            if not plan.tags:  # likewise: the next try would not find them
-                self._tasks.give_up(arns)
+                create = partial(self._create, plan, part, tags, place=place, qubits=qubits)
+                if earlier := places.get(place):
+                    arns.append(earlier)
+                else:  # the first one is the driver's to repeat, by its clock
+                    arns.append(patience.insist(create) if arns else create())
+        except (BackendUnavailable, CircuitRejected, TransientError) as error:
+            self._break_off(plan, error, {*arns, *places.values()})
             raise
         return Handle(self._name, braket_tasks.job_id_of(arns), plan.digest)
 
@@ -373,6 +374,22 @@ class BraketBackend:
             destination=(self._choices.bucket, self._choices.prefix),
             reservation=self._choices.reservation,
         )
+
+    def _break_off(self, plan: Plan, error: QLQError, made: Collection[str]) -> None:
+        """Leave a submit that broke off when these tasks existed; return if nobody needs to know.
+
+        Tasks that nobody comes back to must not be paid; with a tag the next try takes them.
+
+        Raises:
+            AmbiguousSubmit: Some exist, and stay.
+        """
+        if isinstance(error, TransientError) and plan.tags:
+            if made and not isinstance(error, AmbiguousSubmit):
+                raise AmbiguousSubmit(f"{error}; {len(made)} tasks of the job exist") from error
+            return
+        if left := self._tasks.give_up(sorted(made)):
+            names = ", ".join(left)
+            raise AmbiguousSubmit(f"{error}; these tasks are not cancelled: {names}") from error
 
     def _documents(self, handle: Handle) -> list[Mapping[str, Any]]:
         """The service's documents of a job's tasks; raises JobFailed for an unknown job."""

@@ -1,12 +1,14 @@
 """What Amazon's client raises, in our words, without credentials.
 
-    throttling, 5xx, lost connection             TransientError; AmbiguousSubmit if a task may exist
+    throttling, no connection                    TransientError
+    5xx, lost connection, cut answer             TransientError; AmbiguousSubmit after a submit
     credentials, access, quota, device           BackendUnavailable
     ValidationException on submit                CircuitRejected
     ResourceNotFoundException of a task          JobFailed
 
 A lost submit is ambiguous although sending it again is safe, since it bears the same client token:
-only a look tells whether another backend may be tried.
+only a look tells whether another backend may be tried. A submit that was throttled or reached
+nobody made no task.
 """
 
 from __future__ import annotations
@@ -148,8 +150,10 @@ def _of_answer(error: ClientError, what: str, doing: Doing, job_id: str) -> QLQE
     code = str(error.response.get("Error", {}).get("Code", "unknown"))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     text = f"{what}: {code}: {_said(error.response.get('Error', {}).get('Message', ''))}"
-    if code in _THROTTLED or status >= _SERVER_ERROR:
+    if code in _THROTTLED:
         return TransientError(text)
+    if status >= _SERVER_ERROR:  # after a submit, the task may exist all the same
+        return AmbiguousSubmit(text) if doing is Doing.SUBMIT else TransientError(text)
     if doing is Doing.SUBMIT and code in _INVALID:
         return CircuitRejected(text)
     if job_id and code in _ABSENT:
@@ -166,10 +170,11 @@ def _of_client(error: Exception, what: str, doing: Doing) -> QLQError:
     text = f"{what}: {_said(str(error))}"
     if isinstance(error, exceptions.ParamValidationError):
         return CircuitRejected(text) if doing is Doing.SUBMIT else BackendUnavailable(text)
+    lost = exceptions.HTTPClientError | exceptions.IncompleteReadError | exceptions.SSLError
+    if isinstance(error, lost):  # TLS may break before the request is sent, and after it
+        return AmbiguousSubmit(text) if doing is Doing.SUBMIT else TransientError(text)
     if isinstance(error, exceptions.ConnectionError):  # not reached: nothing was asked
         return TransientError(text)
-    if isinstance(error, exceptions.HTTPClientError | exceptions.IncompleteReadError):
-        return AmbiguousSubmit(text) if doing is Doing.SUBMIT else TransientError(text)
     return BackendUnavailable(
         f"{text} (no usable AWS settings: set credentials and region, for example with "
         "aws configure, or AWS_PROFILE)"

@@ -2,7 +2,7 @@
 
 The client finds credentials, region and endpoints by itself, in its environment or its files; none
 of them is kept here. A device is asked in its own region. Calls end: the client gives up on an
-answer after a minute.
+answer after a minute, and sends nothing twice by itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from qlq.backends import braket_errors
+from qlq.backends import braket_errors, patience
 from qlq.backends.braket_errors import Doing
 from qlq.errors import BackendUnavailable
 
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
 CONNECT_S = 10
 READ_S = 60
-TRIES = 4
+TRIES = 1
+"""Tries of a call within the client. With more, only the last answer to a submit would be seen, and
+a refused second try would hide that the first one may have made a task. What may be repeated is
+repeated by `patience`."""
+
 DEFAULT_REGION = "us-east-1"
 """For simulators, which have no region of their own, where the account names none."""
 
@@ -171,15 +175,20 @@ def tasks_with(session: AwsSession, arn: str, tag: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     more: dict[str, str] = {}
     filters = [{"name": "deviceArn", "operator": "EQUAL", "values": [arn]}]
-    with braket_errors.translated(f"tasks of {arn}", doing=Doing.READ):
-        for _ in range(SEARCH_PAGES_MAX):
-            page = session.braket_client.search_quantum_tasks(
+
+    def page() -> dict[str, Any]:
+        with braket_errors.translated(f"tasks of {arn}", doing=Doing.READ):
+            answer: dict[str, Any] = session.braket_client.search_quantum_tasks(
                 filters=filters, maxResults=_PAGE, **more
             )
-            found += [task for task in page["quantumTasks"] if tag in _plan_tags(task)]
-            if "nextToken" not in page:
-                break
-            more = {"nextToken": page["nextToken"]}
+        return answer
+
+    for _ in range(SEARCH_PAGES_MAX):
+        answer = patience.insist(page)
+        found += [task for task in answer["quantumTasks"] if tag in _plan_tags(task)]
+        if "nextToken" not in answer:
+            break
+        more = {"nextToken": answer["nextToken"]}
     return sorted(found, key=lambda task: str(task["createdAt"]))
 
 
@@ -209,7 +218,7 @@ def _named(params: dict[str, Any], **_: object) -> dict[str, Any]:
 
 
 def _boto_session(region: str) -> tuple[Any, Any]:
-    """The client's session in a region, with deadlines and retries for all of its clients."""
+    """The client's session in a region, with deadlines and no retries for all of its clients."""
     import boto3
     import botocore.session
     from botocore.config import Config

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qlq.backends import braket_errors, braket_layout, braket_session, dialects
+from qlq.backends import braket_errors, braket_layout, braket_session, dialects, patience
 from qlq.backends.braket_errors import Doing
 from qlq.backends.braket_layout import Part, Ranges
 from qlq.backends.braket_session import PLAN_TAG, QUBITS_TAG, RANGES_TAG, TASK_TAG, Account
@@ -81,8 +81,9 @@ class Tasks:
         more: dict[str, Any] = {}
         if qubits and not part.is_set:  # the client drops the flag for OpenQASM text
             more["device_parameters"] = _unwired(self._arn, len(qubits))
-        with braket_errors.translated(f"submit to {self._name}", doing=Doing.SUBMIT):
+        with braket_errors.translated(f"bucket for {self._name}", doing=Doing.READ):
             bucket = destination[0] or self._account.session.default_bucket()
+        with braket_errors.translated(f"submit to {self._name}", doing=Doing.SUBMIT):
             task = self._account.device.run(
                 _specification(plan, part, qubits),
                 s3_destination_folder=(bucket, destination[1]),
@@ -106,34 +107,50 @@ class Tasks:
 
     def result(self, job_id: str, arn: str) -> Any:
         """The client's result of a task that is COMPLETED; fetches, and does not wait."""
-        with self._asking(job_id):
-            return self._task(arn).result()
 
-    def cancel(self, arn: str) -> None:
-        """End one task; one that has ended stays as it is."""
+        def read() -> Any:
+            with self._asking(job_id):
+                return self._task(arn).result()
+
+        return patience.insist(read)
+
+    def cancel(self, arn: str) -> bool:
+        """End one task; False, and it stays as it is, if it has ended already."""
         from botocore.exceptions import ClientError
 
-        with braket_errors.translated(f"cancel of {arn}", doing=Doing.READ):
-            try:
-                self._task(arn).cancel()
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "ConflictException":
-                    raise
+        def end() -> bool:
+            with braket_errors.translated(f"cancel of {arn}", doing=Doing.READ):
+                try:
+                    self._task(arn).cancel()
+                except ClientError as error:
+                    if error.response["Error"]["Code"] != "ConflictException":
+                        raise
+                    return False
+            return True
 
-    def give_up(self, arns: Sequence[str]) -> None:
-        """Cancel tasks of a job that is lost anyway; what cannot be cancelled goes on."""
+        return patience.insist(end)
+
+    def give_up(self, arns: Sequence[str]) -> list[str]:
+        """Cancel tasks of a job that is lost anyway; those that could not be cancelled."""
+        left = []
         for arn in arns:
             try:
                 self.cancel(arn)
             except (BackendError, TransientError):
-                continue
+                left.append(arn)
+        return left
 
     def _document(self, job_id: str, arn: str) -> Mapping[str, Any]:
         kept = self._ended.get(arn)
         if kept is not None:
             return kept
-        with self._asking(job_id):
-            document: dict[str, Any] = self._task(arn).metadata()
+
+        def read() -> dict[str, Any]:
+            with self._asking(job_id):
+                answer: dict[str, Any] = self._task(arn).metadata()
+            return answer
+
+        document = patience.insist(read)
         if document["deviceArn"] != self._arn:
             raise braket_errors.unknown_job(f"job {job_id}", job_id)
         if state_of(document).is_final:

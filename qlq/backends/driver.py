@@ -228,7 +228,7 @@ class _Placing:
             self.doubt = str(error)
             raise
         except Stalled as error:
-            self.doubt = str(error)
+            self.doubt = self.doubt or str(error)  # a lost answer says more than the deadline
             self._late.append(submission)
             raise
 

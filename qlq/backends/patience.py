@@ -15,8 +15,8 @@ from typing import TypeVar
 import stamina
 
 from qlq.backends import watchdog
-from qlq.backends.port import Stalled, TransientError
-from qlq.errors import BackendError, BackendUnavailable
+from qlq.backends.port import AmbiguousSubmit, Stalled, TransientError
+from qlq.errors import BackendError, BackendUnavailable, InvariantBroken
 
 _Result = TypeVar("_Result")
 
@@ -27,11 +27,14 @@ CALL_S_MAX = 120.0
 """Longest wait for one answer: lists of devices take seconds, a large result a minute."""
 ATTEMPTS_MAX = 8
 """Tries of one call: about 25 seconds of an unreachable server."""
+INSIST_ATTEMPTS_MAX = 4
+"""Tries of `insist`: about two seconds."""
 CLOSE_S_MAX = 1.0
 """Longest wait for a backend that is closed: nothing depends on it any more."""
 _WAIT_INITIAL_S = 0.2
 _WAIT_MAX_S = 20.0
 _WAIT_LATE_S = 0.5
+_WAIT_INSIST_S = 1.0
 
 
 class NotAsked(Stalled):
@@ -128,6 +131,30 @@ def ask(call: Callable[[], _Result], *, clock: Clock, what: str) -> _Result:
         BackendUnavailable: Transient errors did not end, or there was no answer in time.
     """
     return retry(lambda: once(call, clock=clock, what=what), clock=clock, what=what)
+
+
+def insist(call: Callable[[], _Result]) -> _Result:
+    """The result of one of the many calls that an adapter makes in a method of its own.
+
+    A few tries with short pauses, so that one throttled call of forty does not undo the others.
+    What lasts longer is the caller's, who has a clock. A submit whose answer was lost is not
+    repeated.
+    """
+
+    def passes(error: Exception) -> bool:
+        return isinstance(error, TransientError) and not isinstance(error, AmbiguousSubmit)
+
+    for attempt in stamina.retry_context(
+        on=passes,
+        attempts=INSIST_ATTEMPTS_MAX,
+        timeout=None,
+        wait_initial=_WAIT_INITIAL_S,
+        wait_max=_WAIT_INSIST_S,
+        wait_jitter=_WAIT_INITIAL_S,
+    ):
+        with attempt:
+            return call()
+    raise InvariantBroken("the last attempt neither returned nor raised")
 
 
 def part(close: Callable[[], None], *, what: str) -> None:

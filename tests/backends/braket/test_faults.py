@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from qlq import circuit
-from qlq.backends import braket_session, driver, registry
+from qlq.backends import driver, registry
 from qlq.backends.emulator.braket import BraketEmulator
 from qlq.backends.emulator.faults import Action, Fault
 from qlq.backends.emulator.server import Request, Response, Server
-from qlq.backends.port import AmbiguousSubmit, Backend, Handle, Status, TransientError
+from qlq.backends.port import AmbiguousSubmit, Backend, Handle, Status
 from qlq.circuit import Plan
 from qlq.errors import BackendUnavailable, CircuitRejected, JobFailed, JobPending, QLQError
 from qlq.shots import Shots
@@ -32,7 +32,6 @@ ANGLES = np.array([[0.0, 0.0, 0.0], [np.pi, 0.0, 0.0], [0.0, np.pi / 2, np.pi / 
 SUBMIT = "POST /quantum-task"
 POLL = "GET /quantum-task/*"
 OBJECT = "GET /amazon-braket-emulator/*"
-ALL_TRIES = tuple(range(1, braket_session.TRIES + 1))
 
 
 def plan_of(*, rows: int = 3, shots: int = 40, tag: str = "3f9c") -> Plan:
@@ -63,7 +62,7 @@ def ran(uri: str = GARNET, *, plan: Plan | None = None) -> Shots:
         [fault(SUBMIT, Action.ANSWER, nth=(1,), status=429, retry_after_s=0.1)],
         [fault(SUBMIT, Action.DROP_BEFORE)],
         [fault(SUBMIT, Action.DROP_AFTER)],
-        [fault(SUBMIT, Action.DROP_AFTER, nth=ALL_TRIES)],
+        [fault(SUBMIT, Action.DROP_AFTER, nth=(1, 2))],
         [fault(POLL, Action.ANSWER, nth=(1, 2, 3), status=429)],
         [fault(POLL, Action.ANSWER, nth=(1, 2), status=500)],
         [fault(POLL, Action.DROP_BEFORE, nth=(1, 2))],
@@ -103,13 +102,23 @@ def test_a_refused_submit_is_named_and_not_repeated(
     assert server.emulator.tasks == []  # type: ignore[attr-defined]
 
 
-def test_a_service_that_stays_down_has_no_task_and_may_be_replaced(start: Start) -> None:
+def test_a_service_that_stays_down_may_have_a_task_and_is_never_replaced(start: Start) -> None:
     server = start(fault(SUBMIT, Action.ANSWER, nth=(), status=500))
     backend = registry.open_backend(GARNET)
-    with pytest.raises(TransientError, match="InternalServiceException") as caught:
+    with pytest.raises(AmbiguousSubmit, match="InternalServiceException"):
         backend.submit(plan_of())
-    assert not isinstance(caught.value, AmbiguousSubmit)
-    assert server.count(SUBMIT) == braket_session.TRIES
+    assert server.count(SUBMIT) == 1  # the client sends nothing again by itself
+    with pytest.raises(JobPending, match="a job may exist"):
+        driver.run(backend, plan_of(), timeout_s=6)
+    assert server.emulator.tasks == []  # type: ignore[attr-defined]
+
+
+def test_a_service_that_throttles_every_submit_has_no_task_and_may_be_replaced(
+    start: Start,
+) -> None:
+    server = start(fault(SUBMIT, Action.ANSWER, nth=(), status=429))
+    with pytest.raises(BackendUnavailable, match="ThrottlingException"):
+        driver.run(registry.open_backend(GARNET), plan_of(), timeout_s=6)
     assert server.emulator.tasks == []  # type: ignore[attr-defined]
 
 
@@ -207,9 +216,8 @@ def test_a_batch_that_is_refused_half_way_leaves_nothing_to_be_paid(start: Start
 
 
 def test_a_batch_that_breaks_half_way_is_completed_not_repeated(start: Start) -> None:
-    """The second of three creates fails through all of the client's tries; the driver goes on."""
-    nth = tuple(range(2, 2 + braket_session.TRIES))
-    server = start(fault(SUBMIT, Action.ANSWER, nth=nth, status=500))
+    """The second of three creates fails; the driver goes on."""
+    server = start(fault(SUBMIT, Action.ANSWER, nth=(2,), status=500))
     ran(FORTE)
     assert len(server.emulator.tasks) == 3  # type: ignore[attr-defined]
 
@@ -223,8 +231,7 @@ def test_a_batch_is_completed_by_its_tags_where_the_service_forgets_tokens(start
                 request = replace(request, body=json.dumps(body).encode())
             return super().answer(request)
 
-    nth = tuple(range(2, 2 + braket_session.TRIES))
-    server = start(fault(SUBMIT, Action.ANSWER, nth=nth, status=500))
+    server = start(fault(SUBMIT, Action.ANSWER, nth=(2,), status=500))
     server.emulator = Forgetful()
     ran(FORTE)
     assert len(server.emulator.tasks) == 3
