@@ -369,6 +369,30 @@ class CompileError(ContractError):
         self.hint = hint
 
 
+class CallFailed(ContractError):
+    """A call of a contract was refused, reverted, or ran out of gas.
+
+    Attributes:
+        message: In the contract's own words, or what was found.
+        status: `refused`, `reverted` or `out-of-gas`.
+        reason: The reason's word, for example `assertion` or `insufficient-balance`.
+        contract: Name of the contract in which it failed.
+        line: Of that contract's source; 0 where there is none.
+    """
+
+    def __init__(
+        self, message: str, *, status: str, reason: str, contract: str, line: int
+    ) -> None:
+        """Keep the place and the reason."""
+        place = f"{contract}, line {line}" if line else contract
+        super().__init__(f"{status} in {place}: {message}")
+        self.message = message
+        self.status = status
+        self.reason = reason
+        self.contract = contract
+        self.line = line
+
+
 class PeerError(QLQError):
     """A state machine was driven wrongly."""
 

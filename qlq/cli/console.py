@@ -117,6 +117,7 @@ def exit_code(error: BaseException) -> int:
             EXIT_INTEGRITY,
         ),
         ((errors.KeyStoreError, errors.LedgerError, errors.InvalidTransaction), EXIT_USAGE),
+        (errors.ContractError, EXIT_USAGE),
         (OSError, EXIT_USAGE),  # a full disk, a folder that has gone
     )
     for kinds, code in table:
