@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,13 +15,13 @@ if TYPE_CHECKING:
 
 SCHEMA_PAIR = "qlq.qkd.pair/1"
 SCHEMA_LINK = "qlq.qkd.link/1"
-SCHEMA_ALICE = "qlq.qkd.alice/1"
-SCHEMA_BOB = "qlq.qkd.bob/1"
 DEADLINE_S = 86_400.0
 PEER_TIMEOUT_S = 60.0
 WAIT_S = 600.0
 
 Link = Annotated[str, typer.Option("--link", help="Where the link listens, as HOST:PORT.")]
+BobsDoor = Annotated[str, typer.Option("--peer", help="Where Bob listens, as HOST:PORT.")]
+OwnDoor = Annotated[str, typer.Option("--listen", help="Where Alice finds Bob, as HOST:PORT.")]
 Protocol = Annotated[str, typer.Option(help="bb84 or e91.")]
 Pulses = Annotated[int, typer.Option(help="Signals or pairs to send.")]
 Symmetric = Annotated[
@@ -52,8 +53,14 @@ PeerTimeout = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `qlq qkd`."""
-    for command in (pair, link, alice, bob):
-        app.command()(command)
+    app.command()(pair)
+    app.command()(link)
+    for name, other, place_option in (("alice", "Bob", BobsDoor), ("bob", "Alice", OwnDoor)):
+        words = (
+            f"Be {name.capitalize()} in a session with {other} in another process; an abort exits "
+            "with 3."
+        )
+        app.command(name, help=words)(_party_command(name, place_option))
 
 
 def pair(
@@ -114,36 +121,40 @@ def link(
     )
     with console.interruptible():
         document = terminals_link.serve(order, console.tell)
-    _finish(document, SCHEMA_LINK, as_json=json)
+    _finish(document, SCHEMA_LINK, console.Output.JSON if json else console.Output.TABLE)
 
 
-def alice(
-    *,
-    link: Link,
-    peer: Annotated[str, typer.Option(help="Where Bob listens, as HOST:PORT.")],
-    protocol: Protocol = "bb84",
-    pulses: Pulses = 100_000,
-    symmetric: Symmetric = False,
-    basis_bias: Bias = None,
-    qber_max: QberMax = None,
-    reconciliation: Method = "cascade",
-    eps_sec: EpsSec = 1e-10,
-    eps_cor: EpsCor = 1e-12,
-    pairing: PairingFile = None,
-    archive: Archive = None,
-    home: Home = None,
-    wait: Wait = WAIT_S,
-    deadline: Deadline = DEADLINE_S,
-    peer_timeout: PeerTimeout = PEER_TIMEOUT_S,
-    json: qkd.Json = False,
-) -> None:
-    """Be Alice in a session with Bob in another process; an abort exits with 3."""
-    console.State.document_schema = SCHEMA_ALICE if json else None
-    order = _order(
-        "alice",
-        link=link,
-        peer=peer,
-        wish={
+def _party_command(name: str, place_option: object) -> Callable[..., None]:
+    """The command of one party; both take the same options but for the place where they meet.
+
+    Args:
+        name: `alice` or `bob`.
+        place_option: The annotation of that place.
+    """
+    schema = f"qlq.qkd.{name}/1"
+
+    def command(
+        *,
+        link: Link,
+        place: str,
+        protocol: Protocol = "bb84",
+        pulses: Pulses = 100_000,
+        symmetric: Symmetric = False,
+        basis_bias: Bias = None,
+        qber_max: QberMax = None,
+        reconciliation: Method = "cascade",
+        eps_sec: EpsSec = 1e-10,
+        eps_cor: EpsCor = 1e-12,
+        pairing: PairingFile = None,
+        archive: Archive = None,
+        home: Home = None,
+        wait: Wait = WAIT_S,
+        deadline: Deadline = DEADLINE_S,
+        peer_timeout: PeerTimeout = PEER_TIMEOUT_S,
+        json: qkd.Json = False,
+    ) -> None:
+        console.State.document_schema = schema if json else None
+        wish = {
             "protocol": protocol,
             "pulses": pulses,
             "symmetric": symmetric,
@@ -152,57 +163,14 @@ def alice(
             "reconciliation": reconciliation,
             "eps_sec": eps_sec,
             "eps_cor": eps_cor,
-        },
-        archive=archive,
-        wait=wait,
-        deadline=deadline,
-        peer_timeout=peer_timeout,
-    )
-    _take_part(order, home=home, pairing=pairing, schema=SCHEMA_ALICE, as_json=json)
+        }
+        times = {"arrival_s": wait, "timeout_s": deadline, "peer_timeout_s": peer_timeout}
+        order = _order(name, link=link, peer=place, wish=wish, archive=archive, times=times)
+        output = console.Output.JSON if json else console.Output.TABLE
+        _finish(_take_part(order, home=home, pairing=pairing), schema, output)
 
-
-def bob(
-    *,
-    link: Link,
-    listen: Annotated[str, typer.Option(help="Where Alice finds Bob, as HOST:PORT.")],
-    protocol: Protocol = "bb84",
-    pulses: Pulses = 100_000,
-    symmetric: Symmetric = False,
-    basis_bias: Bias = None,
-    qber_max: QberMax = None,
-    reconciliation: Method = "cascade",
-    eps_sec: EpsSec = 1e-10,
-    eps_cor: EpsCor = 1e-12,
-    pairing: PairingFile = None,
-    archive: Archive = None,
-    home: Home = None,
-    wait: Wait = WAIT_S,
-    deadline: Deadline = DEADLINE_S,
-    peer_timeout: PeerTimeout = PEER_TIMEOUT_S,
-    json: qkd.Json = False,
-) -> None:
-    """Be Bob in a session with Alice in another process; an abort exits with 3."""
-    console.State.document_schema = SCHEMA_BOB if json else None
-    order = _order(
-        "bob",
-        link=link,
-        peer=listen,
-        wish={
-            "protocol": protocol,
-            "pulses": pulses,
-            "symmetric": symmetric,
-            "basis_bias": basis_bias,
-            "qber_max": qber_max,
-            "reconciliation": reconciliation,
-            "eps_sec": eps_sec,
-            "eps_cor": eps_cor,
-        },
-        archive=archive,
-        wait=wait,
-        deadline=deadline,
-        peer_timeout=peer_timeout,
-    )
-    _take_part(order, home=home, pairing=pairing, schema=SCHEMA_BOB, as_json=json)
+    command.__annotations__["place"] = place_option
+    return command
 
 
 def _order(
@@ -212,9 +180,7 @@ def _order(
     peer: str,
     wish: dict[str, Any],
     archive: Path | None,
-    wait: float,
-    deadline: float,
-    peer_timeout: float,
+    times: dict[str, float],
 ) -> PartyOrder:
     """A party's order in types; raises ConfigError naming a value that cannot be used."""
     from qlq.backends.port import DeviceInfo
@@ -239,16 +205,12 @@ def _order(
         wanted=wanted,
         qber_max=asked.qber_max,
         archive=archive,
-        arrival_s=wait,
-        timeout_s=deadline,
-        peer_timeout_s=peer_timeout,
+        **times,
     )
 
 
-def _take_part(
-    order: PartyOrder, *, home: str | None, pairing: Path | None, schema: str, as_json: bool
-) -> None:
-    """Open the party's belongings, run the session, and show its result."""
+def _take_part(order: PartyOrder, *, home: str | None, pairing: Path | None) -> dict[str, Any]:
+    """Open the party's belongings, run the session, and return its document."""
     from qlq.kme import master
     from qlq.node import terminals, terminals_pairing
 
@@ -265,15 +227,14 @@ def _take_part(
         pairing=None if pairing is None else terminals_pairing.read(pairing),
     )
     try:
-        document = terminals.run(order, belongings, console.tell)
+        return terminals.run(order, belongings, console.tell)
     finally:
         belongings.close()
-    _finish(document, schema, as_json=as_json)
 
 
-def _finish(document: dict[str, Any], schema: str, *, as_json: bool) -> None:
+def _finish(document: dict[str, Any], schema: str, output: console.Output) -> None:
     """Print a result; an abort ends the command with its exit code."""
-    if as_json:
+    if output is console.Output.JSON:
         fields = {name: value for name, value in document.items() if name != "schema"}
         console.document(schema, fields)
     else:
