@@ -25,8 +25,8 @@ BRACKETS_MAX = 32
 INDENTS_MAX = 16
 TOKENS_MAX = 512
 """Of one statement's line, which goes on within brackets."""
-ELIFS_MAX = 64
-"""In one file after another `if` or `elif` of the same indentation."""
+BLOCKS_MAX = 48
+"""Around each other; an `elif` is within the `else` of those before it."""
 NAME_CHARS_MAX = 64
 NUMBER_CHARS_MAX = 64
 EXPRESSION_DEPTH_MAX = 64
@@ -197,10 +197,8 @@ class _Scan:
                 )
         if text == "elif":
             self._elifs[indent] = self._elifs.get(indent, 0) + 1
-            if self._elifs[indent] > ELIFS_MAX:
-                raise self.error(
-                    "too many elif", f"at most {ELIFS_MAX}; write methods", place, text
-                )
+            if sum(self._elifs.values()) + len(self._indents) - 1 > BLOCKS_MAX:
+                raise self.error("too many elif", f"at most {BLOCKS_MAX} blocks", place, text)
         elif text != "else":
             self._elifs.pop(indent, None)
         self._loop = text == "for"
