@@ -35,6 +35,7 @@ QLQError
   InvalidCertificate     a quorum certificate, or an opening, that does not verify (reason)
   ContractError          a contract cannot be used as it is
     CompileError           its source is not in the contract language (line, column, hint)
+    CallFailed             a call was refused, reverted or ran out of gas (status, reason, line)
   PeerError              LocalMisuse (ours to fix) | RemoteMisuse (drop the peer)
     OutOfTurn              a RemoteMisuse: the message does not belong to this phase
 InvariantBroken          not a QLQError: our bug; nobody catches it

@@ -1,0 +1,129 @@
+"""The pytest plugin for authors of contracts: a chain in memory, accounts, `reverts`.
+
+    qlq contract test                          loads it
+    pytest -p qlq.node.contract_testing        the same, from pytest itself
+
+Every deploy and call of a test is carried out by the WebAssembly and by the CPython back-end, and
+their outcomes must be equal. `--gas-report` tells what methods have used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qlq.contracts.engine import Engine
+from qlq.contracts.python import PythonRunner
+from qlq.contracts.wasm_runner import WasmRunner
+from qlq.errors import CallFailed
+from qlq.node.trial_contract import Chain, Contract
+from qlq.node.trial_ledger import Account, Used
+
+__all__ = ["Account", "Chain", "Contract", "reverts"]
+
+_OUTPUT = "qlq_gas"
+_USED = pytest.StashKey[list[Used]]()
+
+
+@contextmanager
+def reverts(text: str = "") -> Iterator[None]:
+    """A block in which a call must fail.
+
+    Args:
+        text: Part of the message, or the reason's word, for example `overflow`, `out-of-gas`,
+            `insufficient-balance`; empty takes any.
+    """
+    __tracebackhide__ = True
+    try:
+        yield
+    except CallFailed as error:
+        if text not in error.message and text != error.reason:
+            pytest.fail(f"it failed with {str(error)!r}, not with {text!r}")
+    else:
+        pytest.fail(f"nothing failed; expected {text!r}")
+
+
+@pytest.fixture(scope="session")
+def _engines() -> dict[str, Engine]:
+    """The back-ends of a whole run, which keep compiled code."""
+    return {"wasm": Engine(WasmRunner()), "python": Engine(PythonRunner())}
+
+
+@pytest.fixture
+def chain(request: pytest.FixtureRequest, _engines: dict[str, Engine]) -> Iterator[Chain]:
+    """An empty chain for this test; names of contract files are looked up beside the test."""
+    made = Chain(_engines, Path(request.path).parent)
+    yield made
+    request.config.stash[_USED].extend(made.ledger.used)
+
+
+@pytest.fixture
+def alice(chain: Chain) -> Account:
+    """Somebody."""
+    return chain.account("alice")
+
+
+@pytest.fixture
+def bob(chain: Chain) -> Account:
+    """Somebody else."""
+    return chain.account("bob")
+
+
+@pytest.fixture
+def carol(chain: Chain) -> Account:
+    """A third person."""
+    return chain.account("carol")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The option of the gas report."""
+    group = parser.getgroup("qlq contracts")
+    group.addoption("--gas-report", action="store_true", help="Gas of each method, least to most.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin counting."""
+    config.stash[_USED] = []
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In a worker of pytest-xdist: hand over what was counted."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        used = session.config.stash[_USED]
+        output[_OUTPUT] = [(one.contract, one.method, one.gas) for one in used]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a worker of pytest-xdist has counted."""
+    output = getattr(node, "workeroutput", {})
+    node.config.stash[_USED].extend(Used(*one) for one in output.get(_OUTPUT, ()))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print the gas report, if it is wanted."""
+    if not config.getoption("gas_report"):
+        return
+    terminalreporter.section("gas")
+    for line in _report(config.stash[_USED]):
+        terminalreporter.write_line(line)
+
+
+def _report(used: list[Used]) -> list[str]:
+    """One line for each method, after a heading."""
+    by_method: dict[tuple[str, str], list[int]] = {}
+    for one in used:
+        by_method.setdefault((one.contract, one.method), []).append(one.gas)
+    heading = f"{'method':40} {'calls':>6} {'least':>10} {'mean':>10} {'most':>10}"
+    return [heading] + [
+        f"{contract + '.' + method:40} {len(units):6} {min(units):10} "
+        f"{sum(units) // len(units):10} {max(units):10}"
+        for (contract, method), units in sorted(by_method.items())
+    ]
