@@ -199,8 +199,8 @@ def from_json(kind: Type, given: object) -> Value:
             return given
         case ((Plain.U64 | Plain.U128), int()) if not isinstance(given, bool):
             return _checked(kind, given)
-        case ((Plain.U64 | Plain.U128), str()) if given.isascii() and given.isdecimal():
-            return _checked(kind, int(given[:_DIGITS_MAX]))
+        case ((Plain.U64 | Plain.U128), str()) if _DIGITS.fullmatch(given):
+            return _checked(kind, int(given))
         case ((Plain.ADDRESS | Plain.BYTES32 | Plain.ASSET | BytesType()), str()):
             return _checked(kind, _bytes(kind, given))
         case EnumType(_, members), str() if given in members:
