@@ -30,7 +30,7 @@ from qlq.disk.turn import Turn
 from qlq.errors import BadTag, ConfigError, LedgerDamaged, RemoteMisuse
 from qlq.kme import master
 from qlq.kme.identity import IDENTITY_FILE, Identities
-from qlq.ledger import execution, genesis, merkle, store_file, transition
+from qlq.ledger import genesis, merkle, store_file, transition
 from qlq.ledger.admission import Verify
 from qlq.ledger.genesis import Genesis, Limits, Policy
 from qlq.ledger.merkle import Frontier
@@ -39,6 +39,8 @@ from qlq.ledger.state import State
 from qlq.ledger.store import LedgerStore
 from qlq.ledger.store_file import STORAGE_KEY_BYTES
 from qlq.ledger.transition import Rules, Tip
+from qlq.node import contract_engine
+from qlq.node.contract_engine import ContractEngine
 from qlq.node.engines.solo import SoloEngine
 from qlq.node.link_keys import LinkKeys
 from qlq.node.loop import Loop
@@ -223,7 +225,8 @@ def _assembled(
     links: LinkKeys,
 ) -> Validator:
     """A validator at the tip of its store, with what a crash left of the next block taken up."""
-    rules = rules_of(store.genesis, verifier.verify)
+    cache = store.path.parent / contract_engine.CACHE_FOLDER
+    rules = rules_of(store.genesis, verifier.verify, cache=cache)
     state, tip = load(store)
     loop = Loop(store, engine, rules, state=state, tip=tip, key=keys.signing, opener=keys.opener)
     loop.recover()
@@ -237,9 +240,15 @@ def _assembled(
     )
 
 
-def rules_of(genesis: Genesis, verify: Verify) -> Rules:
-    """What a chain's blocks are carried out by on this node, now and in every audit."""
-    return Rules(genesis, genesis.chain, execution.NoContracts(), verify)
+def rules_of(genesis: Genesis, verify: Verify, *, cache: Path | None = None) -> Rules:
+    """What a chain's blocks are carried out by on this node, now and in every audit.
+
+    Args:
+        genesis: Of the chain.
+        verify: Verifies signatures.
+        cache: Folder of contracts' native code; None compiles anew.
+    """
+    return Rules(genesis, genesis.chain, ContractEngine(cache), verify)
 
 
 def load(store: LedgerStore) -> tuple[State, Tip]:
