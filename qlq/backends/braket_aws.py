@@ -35,7 +35,6 @@ from qlq.backends import (
     prices,
     registry,
 )
-from qlq.backends.braket_errors import Doing
 from qlq.backends.braket_layout import TASKS_MAX, Part
 from qlq.backends.braket_session import Account
 from qlq.backends.port import (
@@ -43,6 +42,7 @@ from qlq.backends.port import (
     AmbiguousSubmit,
     Cost,
     DeviceInfo,
+    Doing,
     Handle,
     Limits,
     Status,
@@ -435,7 +435,7 @@ class BraketBackend:
         wrong = [task for task in tasks if braket_tasks.state_of(task) in ended]
         document = (wrong or list(tasks))[0]
         said = document.get("failureReason") or str(document["status"]).lower()
-        reason = braket_errors.hidden(" ".join(str(said).split()))
+        reason = braket_errors.SECRECY.said(said)
         return JobFailed(
             f"job {handle.job_id} of {self._name} has no shots: {reason}",
             job_id=handle.job_id,

@@ -13,28 +13,29 @@ nobody made no task.
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from qlq.backends.port import UNKNOWN_JOB, AmbiguousSubmit, TransientError
+from qlq.backends.port import UNKNOWN_JOB, AmbiguousSubmit, Doing, TransientError
+from qlq.backends.secrecy import Secrecy
 from qlq.errors import BackendUnavailable, CircuitRejected, JobFailed, QLQError
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
-_LOGGERS = ("botocore", "boto3", "braket", "s3transfer", "urllib3")
-_TEXT_CHARACTERS_MAX = 400
-_HIDDEN = "[hidden]"
-_SECRETS = (
-    re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,124}\b"),
-    re.compile(r"(?i:(?<=x-amz-security-token: )|(?<=x-amz-security-token:))[^\s'\",}]+"),
-    re.compile(r"(?i:(?<=x-amz-security-token': b')|(?<=x-amz-security-token': '))[^']+"),
-    re.compile(r"(?<=://)[^\s/@]+@"),
+SECRECY = Secrecy(
+    patterns=(
+        re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,124}\b"),
+        re.compile(r"(?i:(?<=x-amz-security-token: )|(?<=x-amz-security-token:))[^\s'\",}]+"),
+        re.compile(r"(?i:(?<=x-amz-security-token': b')|(?<=x-amz-security-token': '))[^']+"),
+        re.compile(r"(?<=://)[^\s/@]+@"),
+    ),
+    loggers=("botocore", "boto3", "braket", "s3transfer", "urllib3"),
 )
+"""Hides access keys, session tokens and passwords in URLs."""
+
 _THROTTLED = frozenset(
     {"ThrottlingException", "Throttling", "TooManyRequestsException", "SlowDown", "RequestTimeout"}
 )
@@ -63,17 +64,6 @@ _BAD_CREDENTIALS = frozenset(
     }
 )
 _SERVER_ERROR = 500
-
-
-class Doing(Enum):
-    """What was asked when an error came; it decides what the error means."""
-
-    OPEN = auto()
-    """Credentials, device, limits: nothing has been submitted."""
-    SUBMIT = auto()
-    """A task may exist although there was no answer."""
-    READ = auto()
-    """May be repeated at will."""
 
 
 @contextmanager
@@ -108,48 +98,11 @@ def unknown_job(what: str, job_id: str) -> JobFailed:
     )
 
 
-def hidden(text: str) -> str:
-    """A text without access keys, session tokens and passwords in URLs."""
-    return _FILTER.hidden(text)
-
-
-def keep_secret(values: Iterable[str | None]) -> None:
-    """Never show these values, and let the client's own loggers pass through `hidden`."""
-    _FILTER.known.update(value for value in values if value)
-    for name in list(logging.root.manager.loggerDict):
-        if name.split(".")[0] in _LOGGERS:
-            logger = logging.getLogger(name)
-            if _FILTER not in logger.filters:
-                logger.addFilter(_FILTER)
-
-
-class _SecretFilter(logging.Filter):
-    """Hides credentials in what Amazon's client logs; one for the process, as loggers are."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.known: set[str] = set()
-
-    def hidden(self, text: str) -> str:
-        for secret in sorted(self.known, key=len, reverse=True):
-            text = text.replace(secret, _HIDDEN)
-        for pattern in _SECRETS:
-            text = pattern.sub(_HIDDEN, text)
-        return text
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = self.hidden(record.getMessage()), None
-        return True
-
-
-_FILTER = _SecretFilter()
-
-
 def _of_answer(error: ClientError, what: str, doing: Doing, job_id: str) -> QLQError:
     """The error of ours for an answer that is an error."""
     code = str(error.response.get("Error", {}).get("Code", "unknown"))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    text = f"{what}: {code}: {_said(error.response.get('Error', {}).get('Message', ''))}"
+    text = f"{what}: {code}: {SECRECY.said(error.response.get('Error', {}).get('Message', ''))}"
     if code in _THROTTLED:
         return TransientError(text)
     if status >= _SERVER_ERROR:  # after a submit, the task may exist all the same
@@ -167,7 +120,7 @@ def _of_client(error: Exception, what: str, doing: Doing) -> QLQError:
     """The error of ours where there was no answer."""
     from botocore import exceptions
 
-    text = f"{what}: {_said(str(error))}"
+    text = f"{what}: {SECRECY.said(str(error))}"
     if isinstance(error, exceptions.ParamValidationError):
         return CircuitRejected(text) if doing is Doing.SUBMIT else BackendUnavailable(text)
     lost = exceptions.HTTPClientError | exceptions.IncompleteReadError | exceptions.SSLError
@@ -179,8 +132,3 @@ def _of_client(error: Exception, what: str, doing: Doing) -> QLQError:
         f"{text} (no usable AWS settings: set credentials and region, for example with "
         "aws configure, or AWS_PROFILE)"
     )
-
-
-def _said(text: object) -> str:
-    """A vendor's message in one line, without credentials."""
-    return hidden(" ".join(str(text).split()))[:_TEXT_CHARACTERS_MAX]

@@ -17,7 +17,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from qlq.backends import braket_errors, patience
-from qlq.backends.braket_errors import Doing
+from qlq.backends.port import Doing
 from qlq.errors import BackendUnavailable
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ def _require_credentials(boto_session: Any) -> None:
 def _hide(boto_session: Any) -> None:
     """Keep the credentials out of messages and logs; none is kept anywhere else."""
     frozen = boto_session.get_credentials().get_frozen_credentials()
-    braket_errors.keep_secret((frozen.access_key, frozen.secret_key, frozen.token))
+    braket_errors.SECRECY.keep((frozen.access_key, frozen.secret_key, frozen.token))
 
 
 def _document(device: AwsDevice) -> Mapping[str, Any]:

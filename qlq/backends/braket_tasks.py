@@ -17,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlq.backends import braket_errors, braket_layout, braket_session, dialects, patience
-from qlq.backends.braket_errors import Doing
 from qlq.backends.braket_layout import Part, Ranges
 from qlq.backends.braket_session import PLAN_TAG, QUBITS_TAG, RANGES_TAG, TASK_TAG, Account
-from qlq.backends.port import Status, TransientError
+from qlq.backends.port import Doing, Status, TransientError
 from qlq.circuit import Plan, Program, statements
 from qlq.errors import BackendError, JobFailed
 

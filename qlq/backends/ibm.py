@@ -35,13 +35,13 @@ from qlq.backends import (
 )
 from qlq.backends.ibm_account import Account
 from qlq.backends.ibm_choices import EXECUTION_S_MAX, Choices, Mode
-from qlq.backends.ibm_errors import Doing
 from qlq.backends.noise import Calibration
 from qlq.backends.port import (
     Address,
     Backend,
     Cost,
     DeviceInfo,
+    Doing,
     Handle,
     Limits,
     Listing,
@@ -337,7 +337,7 @@ class IBMBackend:
         reason = status.value
         if status is Status.FAILED:
             with self._asking(handle):
-                reason = ibm_errors.hidden(" ".join(str(job.error_message() or "failed").split()))
+                reason = ibm_errors.SECRECY.said(job.error_message() or "failed")
         return JobFailed(
             f"job {handle.job_id} of {self._name} has no shots: {reason}",
             job_id=handle.job_id,

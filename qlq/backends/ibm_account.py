@@ -9,8 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from qlq.backends import ibm_errors, prices, registry
-from qlq.backends.ibm_errors import Doing
-from qlq.backends.port import Cost
+from qlq.backends.port import Cost, Doing
 from qlq.backends.prices import CURRENCY
 from qlq.errors import BackendUnavailable
 
@@ -113,10 +112,10 @@ def open_account(instance: str | None) -> Account:
     """
     from qiskit_ibm_runtime import QiskitRuntimeService
 
-    ibm_errors.keep_secret(None)
+    ibm_errors.SECRECY.keep(())
     # `require_allowance` says it without the resource name that this warning holds
     warnings.filterwarnings("ignore", message=_NO_TIME_LEFT, category=UserWarning)
     with ibm_errors.translated("IBM Quantum account", doing=Doing.OPEN):
         service = QiskitRuntimeService(instance=instance)
-        ibm_errors.keep_secret((service.active_account() or {}).get("token"))
+        ibm_errors.SECRECY.keep([(service.active_account() or {}).get("token")])
         return Account(service)

@@ -11,43 +11,33 @@ the chain of errors that led to it.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import Enum, auto
 from http import HTTPStatus
 
-from qlq.backends.port import UNKNOWN_JOB, AmbiguousSubmit, TransientError
+from qlq.backends.port import UNKNOWN_JOB, AmbiguousSubmit, Doing, TransientError
+from qlq.backends.secrecy import Secrecy
 from qlq.errors import BackendUnavailable, CircuitRejected, JobFailed, QLQError
 
-_LOGGERS = ("qiskit_ibm_runtime", "ibm-cloud-sdk-core", "urllib3", "requests")
-_TEXT_CHARACTERS_MAX = 400
-_CHAIN_MAX = 16
-_HIDDEN = "[hidden]"
-_SECRETS = (
-    re.compile(r"crn(?::|%3A)[^\s'\"<>,)]+", re.IGNORECASE),
-    re.compile(r"(?<=://)[^\s/@]+@"),
-    re.compile(r"(?i:(?<=bearer )|(?<=apikey )|(?<=apikey=))[^\s'\"&,]+"),
-    re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"),
+SECRECY = Secrecy(
+    patterns=(
+        re.compile(r"crn(?::|%3A)[^\s'\"<>,)]+", re.IGNORECASE),
+        re.compile(r"(?<=://)[^\s/@]+@"),
+        re.compile(r"(?i:(?<=bearer )|(?<=apikey )|(?<=apikey=))[^\s'\"&,]+"),
+        re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"),
+    ),
+    loggers=("qiskit_ibm_runtime", "ibm-cloud-sdk-core", "urllib3", "requests"),
 )
+"""Hides API keys, access tokens, resource names and passwords in URLs."""
+
+_CHAIN_MAX = 16
 _STATUS = re.compile(r"\b([45]\d\d) (?:Client|Server) Error")
 _SAID = re.compile(r'"message":\s*"([^"]+)"')
 _TRY_AGAIN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 _REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _WRONG = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 _ABSENT = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
-
-
-class Doing(Enum):
-    """What was asked when an error came; it decides what the error means."""
-
-    OPEN = auto()
-    """Account, device, calibration, session: nothing has been submitted."""
-    SUBMIT = auto()
-    """A job may exist although there was no answer."""
-    READ = auto()
-    """May be repeated at will."""
 
 
 @contextmanager
@@ -73,44 +63,6 @@ def translated(what: str, *, doing: Doing, job_id: str = "") -> Iterator[None]:
         ours = _ours(error, what, doing, job_id)
         _scrub(error)
         raise ours from error
-
-
-def hidden(text: str) -> str:
-    """A text without access tokens, API keys, resource names and passwords in URLs."""
-    return _FILTER.hidden(text)
-
-
-def keep_secret(token: str | None) -> None:
-    """Never show this API key, and let the client's own loggers pass through `hidden`."""
-    if token:
-        _FILTER.known.add(token)
-    for name in list(logging.root.manager.loggerDict):
-        if name.split(".")[0] in _LOGGERS:
-            logger = logging.getLogger(name)
-            if _FILTER not in logger.filters:
-                logger.addFilter(_FILTER)
-
-
-class _SecretFilter(logging.Filter):
-    """Hides credentials in what IBM's client logs; loggers belong to the process, so does this."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.known: set[str] = set()
-
-    def hidden(self, text: str) -> str:
-        for secret in self.known:
-            text = text.replace(secret, _HIDDEN)
-        for pattern in _SECRETS:
-            text = pattern.sub(_HIDDEN, text)
-        return text
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = self.hidden(record.getMessage()), None
-        return True
-
-
-_FILTER = _SecretFilter()
 
 
 def _ours(error: Exception, what: str, doing: Doing, job_id: str) -> QLQError:
@@ -208,10 +160,12 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _scrub(error: BaseException) -> None:
     """Take credentials out of what a traceback shows of the client's errors."""
     for one in _chain(error):
-        one.args = tuple(hidden(part) if isinstance(part, str) else part for part in one.args)
+        one.args = tuple(
+            SECRECY.hidden(part) if isinstance(part, str) else part for part in one.args
+        )
         message = getattr(one, "message", None)
-        if isinstance(message, str) and message != hidden(message):
-            one.message = hidden(message)  # type: ignore[attr-defined]
+        if isinstance(message, str) and message != SECRECY.hidden(message):
+            one.message = SECRECY.hidden(message)  # type: ignore[attr-defined]
 
 
 def _status(error: BaseException) -> int | None:
@@ -229,4 +183,4 @@ def _text(error: Exception) -> str:
     """What IBM says, else the client's message, on one line, shortened, without credentials."""
     text = " ".join(str(error).split()).replace("\\'", "'").strip(" '\"\\")
     said = _SAID.search(text)
-    return hidden(said[1] if said else text)[:_TEXT_CHARACTERS_MAX]
+    return SECRECY.said(said[1] if said else text)

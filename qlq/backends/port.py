@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import Protocol, runtime_checkable
 
 from qlq.circuit import Plan
@@ -30,6 +30,17 @@ class Stalled(TransientError):
 
 class AmbiguousSubmit(TransientError):
     """A submit whose answer was lost: the job may exist. The driver looks for its tag first."""
+
+
+class Doing(Enum):
+    """What was asked when an error came; it decides what the error means."""
+
+    OPEN = auto()
+    """Account, device, limits, session: nothing has been submitted."""
+    SUBMIT = auto()
+    """A job may exist although there was no answer."""
+    READ = auto()
+    """May be repeated at will."""
 
 
 UNKNOWN_JOB = "unknown job"

@@ -67,7 +67,9 @@ def test_an_error_that_repeats_the_credentials_is_shown_without_them(
 
 
 def test_a_key_that_is_not_ours_is_hidden_by_its_form() -> None:
-    said = braket_errors.hidden("user ASIAABCDEFGHIJKLMNOP over http://me:pass@proxy:1 said no")
+    said = braket_errors.SECRECY.hidden(
+        "user ASIAABCDEFGHIJKLMNOP over http://me:pass@proxy:1 said no"
+    )
     assert said == "user [hidden] over http://[hidden]proxy:1 said no"
 
 
