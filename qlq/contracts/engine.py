@@ -91,7 +91,7 @@ class Engine:
             ledger: Knows the contract with its code so far.
             env: The block.
             call: The data are the arguments of `migrate` alone.
-            compiled: The new code, which `check_upgrade` has let pass.
+            compiled: The new code, which `upgrade.check` has let pass.
 
         Raises:
             ValueError: As in `apply`.

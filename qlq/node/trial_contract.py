@@ -168,7 +168,7 @@ class Chain:
             CallFailed: `migrate` failed.
         """
         compiled = self._compiled(file)
-        upgrade.check_upgrade(contract.compiled, compiled)
+        upgrade.check(contract.compiled, compiled)
         call = Call(contract=contract.address, sender=sender.address, data=b"", gas=gas_limit)
         self._finish(self.ledger.migrate(call, compiled), None, compiled)
 
