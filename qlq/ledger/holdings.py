@@ -7,7 +7,8 @@ from msgspec.structs import replace
 from qlq import codec
 from qlq.errors import InvalidTransaction
 from qlq.faults import TransactionFault
-from qlq.ledger import records
+from qlq.ledger import address as addresses
+from qlq.ledger import amounts, genesis, records
 from qlq.ledger.genesis import PolicyKind
 from qlq.ledger.operations import AMOUNT_MAX, NATIVE
 from qlq.ledger.records import Account, Asset
@@ -46,7 +47,8 @@ def debit(overlay: Overlay, address: bytes, asset: bytes, amount: int) -> None:
     """Take units from an account; raises InvalidTransaction if it has fewer."""
     held = balance(overlay, address, asset)
     if held < amount:
-        detail = f"{address.hex()} has {held} of asset {asset.hex()[:16]}, not {amount}"
+        has, wanted = _shown(overlay, asset, held), _shown(overlay, asset, amount)
+        detail = f"{addresses.to_text(address)} has {has}, not {wanted}"
         raise InvalidTransaction(TransactionFault.INSUFFICIENT_BALANCE, detail)
     _set_balance(overlay, address, asset, held - amount)
 
@@ -61,13 +63,27 @@ def credit(
     """
     if find_account(overlay, address) is None:
         if policy is not PolicyKind.FEES:
-            detail = f"{address.hex()} is not enrolled: an administrator can enrol it"
+            detail = (
+                f"{addresses.to_text(address)} is not enrolled: an administrator can enrol it "
+                "(qlq ledger enrol)"
+            )
             raise InvalidTransaction(TransactionFault.UNKNOWN_ACCOUNT, detail)
         put_account(overlay, address, Account())
     held = balance(overlay, address, asset) + amount
     if held > AMOUNT_MAX:
         raise InvalidTransaction(TransactionFault.BALANCE_OVERFLOW, f"{held} is above 2^63 - 1")
     _set_balance(overlay, address, asset, held)
+
+
+def _shown(view: View, asset: bytes, amount: int) -> str:
+    """An amount as people write it, for a message; that of an unknown asset in its units."""
+    if asset == NATIVE:
+        return f"{amounts.show(amount, genesis.NATIVE_DECIMALS)} {genesis.NATIVE_SYMBOL}"
+    found = view.get(records.asset_key(asset))
+    if found is None:
+        return f"{amount} of asset {asset.hex()}"
+    record = records.read(found, Asset)
+    return f"{amounts.show(amount, record.decimals)} {record.symbol}"
 
 
 def _set_balance(overlay: Overlay, address: bytes, asset: bytes, held: int) -> None:

@@ -2,6 +2,7 @@
 
     propose       transactions -> a block that names its outcome, and the outcome
     apply_block   a block -> the outcome, if it is the one that the block names
+    foresee       a draft -> why it would have no effect, before anybody signs or seals it
 
 Nothing is changed in place: the outcome holds the changes and the tree after them, and whoever
 holds the state accepts them once the block is final, or drops them.
@@ -19,7 +20,16 @@ from qlq.consensus import proposer
 from qlq.crypto import digest
 from qlq.errors import InvalidBlock, InvalidTransaction, InvariantBroken
 from qlq.faults import BlockFault, TransactionFault
-from qlq.ledger import admission, block, execution, holdings, merkle, records, transaction
+from qlq.ledger import (
+    admission,
+    block,
+    execution,
+    holdings,
+    merkle,
+    operations,
+    records,
+    transaction,
+)
 from qlq.ledger.admission import Verify
 from qlq.ledger.block import NO_BEACON, Block, Header
 from qlq.ledger.execution import Contracts, Setting, Work
@@ -30,7 +40,7 @@ from qlq.ledger.receipt import NO_FAULT, NO_WRITES, Receipt, Status
 from qlq.ledger.records import Account, Asset, Escrow, ValidatorRecord
 from qlq.ledger.state import Changes, Overlay, State, View
 from qlq.ledger.state_tree import Tree
-from qlq.ledger.transaction import SignedTransaction
+from qlq.ledger.transaction import Authorisation, Draft, SignedTransaction
 from qlq.qrng import beacon
 
 _WRITES_NAME = b"qlq/writes/1"
@@ -216,6 +226,28 @@ def admit(view: View, signed: SignedTransaction, *, height: int, rules: Rules) -
         rules.verify(need)
 
 
+def foresee(view: View, draft: Draft, *, height: int, rules: Rules) -> None:
+    """Return if a draft would have its effect in a block of this height on this state.
+
+    Nothing is changed. Whoever has to sign is taken to have signed, whatever waits is left out of
+    account, and the block may still find another state.
+
+    Raises:
+        InvalidTransaction: It would not, with the reason that its receipt would have.
+    """
+    givers = {one for part in draft.operations for one in operations.givers(part)}
+    signers = (draft.sender, *sorted(givers - {draft.sender}))
+    signed = SignedTransaction(draft, tuple(Authorisation(one, b"", b"") for one in signers))
+    whose, _ = proposer.proposer(execution.read_validators(view).current, height)
+    overlay = Overlay(view)
+    work = _begin(
+        overlay, signed, _offered(draft, rules), _setting(view, height, whose.address, rules)
+    )
+    for index, part in enumerate(draft.operations):
+        execution.carry_out(work, part, index, rules.contracts)
+    _settle_entries(work, rules.genesis.policy)
+
+
 def _check_header(state: State, tip: Tip, proposed: Block, rules: Rules) -> None:
     """Return if everything in a header that does not follow from the entries is right."""
     header = proposed.header
@@ -278,9 +310,8 @@ def _carry_out_one(
 ) -> Receipt:
     """Charge the fee, use the nonce, and do all operations or none."""
     draft, policy = signed.draft, setting.rules.policy
-    offered = draft.fee + admission.gas_cost(admission.gas_limit(draft), policy)
-    _enter(below, signed, offered, setting)
-    work = Work(setting, signed, draft.id, Overlay(below))
+    offered = _offered(draft, rules)
+    work = _begin(below, signed, offered, setting)
     index, fault = 0, NO_FAULT
     try:
         for index, part in enumerate(draft.operations):
@@ -304,6 +335,17 @@ def _carry_out_one(
         events=() if fault else tuple(work.events),
         writes=NO_WRITES if fault else writes_digest(changes),
     )
+
+
+def _offered(draft: Draft, rules: Rules) -> int:
+    """What the sender has to have: its fee, and all the gas that it asks for."""
+    return draft.fee + admission.gas_cost(admission.gas_limit(draft), rules.genesis.policy)
+
+
+def _begin(below: Overlay, signed: SignedTransaction, offered: int, setting: Setting) -> Work:
+    """Charge the fee and use the nonce; the operations are still to do."""
+    _enter(below, signed, offered, setting)
+    return Work(setting, signed, signed.draft.id, Overlay(below))
 
 
 def _enter(below: Overlay, signed: SignedTransaction, offered: int, setting: Setting) -> None:

@@ -23,7 +23,16 @@ from qlq.crypto.kem import EncapsulationKey
 from qlq.crypto.signing import SigningKey
 from qlq.errors import ConfigError, InvalidTransaction, KeysExhausted
 from qlq.faults import TransactionFault
-from qlq.ledger import address, admission, execution, holdings, operations, sealing, transaction
+from qlq.ledger import (
+    address,
+    admission,
+    execution,
+    holdings,
+    operations,
+    sealing,
+    transaction,
+    transition,
+)
 from qlq.ledger.genesis import PolicyKind
 from qlq.ledger.operations import Operation
 from qlq.ledger.receipt import Receipt
@@ -96,7 +105,8 @@ class Sent:
         height: Of the block.
         index: Its place there.
         receipt: What came of it.
-        kind: How it was sealed for this home's validator.
+        kind: How it was sealed for this home's validator; None for one of the node's own, which
+            does not travel.
         key_id: UUID text of the link key; None without one.
         claim: What that key may be claimed to be, in words; None without one.
     """
@@ -105,7 +115,7 @@ class Sent:
     height: int
     index: int
     receipt: Receipt
-    kind: SealKind
+    kind: SealKind | None
     key_id: str | None
     claim: str | None
 
@@ -121,34 +131,43 @@ def send(validator: Validator, sender: Sender, wish: Wish, settings: Settings, t
         tell: Is told in words what happens.
 
     Raises:
-        InvalidTransaction: It is refused before any block has it; no link key was used up.
+        InvalidTransaction: It is refused before any block has it, or would have no effect there;
+            no link key was used up.
         KeysExhausted: A quantum-distributed key is wanted and there is none.
         ConfigError, LedgerError: The ledger cannot be written.
     """
     draft = _draft(validator, sender.address, wish)
     _check(validator, draft)
-    readers = _readers(validator, wish.seal, settings, tell)
-    draft = msgspec.structs.replace(draft, seals=sealing.records(readers))
-    signed = _signed(validator, sender, draft)
+    with sender.unlock() as key:  # before a link key is used up: the passphrase may be a wrong one
+        readers = _readers(validator, wish.seal, settings, tell)
+        draft = msgspec.structs.replace(draft, seals=sealing.records(readers))
+        signed = _signed(validator, draft, key)
     content_key = os.urandom(CONTENT_KEY_BYTES)
     envelope = sealing.seal(signed, readers, content_key=content_key).to_bytes()
     validator.submit_sealed(envelope, peer="")
     return _final(validator, draft)
 
 
-def enrol(validator: Validator, keys: NodeKeys, account: bytes) -> None:
-    """Let an account of this home send, where the chain has quotas and this node administers it.
+def send_own(validator: Validator, keys: NodeKeys, *wanted: Operation) -> Sent:
+    """Make one transaction of this node's own account final; it is not sealed: it stays here.
+
+    Raises:
+        InvalidTransaction: It is refused, or would have no effect.
+    """
+    draft = _draft(validator, keys.address, Wish(wanted))
+    _check(validator, draft)
+    authorisation = transaction.sign(draft, keys.address, keys.signing, shown=None)
+    validator.submit(SignedTransaction(draft, (authorisation,)).to_bytes(), peer="")
+    return _final(validator, draft)
+
+
+def enrol(validator: Validator, keys: NodeKeys, account: bytes) -> Sent:
+    """Let an account send, where the chain has quotas and this node administers it.
 
     Raises:
         InvalidTransaction: This node may not.
     """
-    own = keys.address
-    draft = _draft(validator, own, Wish((operations.Enrol(account),)))
-    authorisation = transaction.sign(draft, own, keys.signing, shown=None)
-    validator.submit(SignedTransaction(draft, (authorisation,)).to_bytes(), peer="")
-    sent = _final(validator, draft)
-    if sent.receipt.reason is not None:
-        raise InvalidTransaction(sent.receipt.reason, f"account {account.hex()}")
+    return send_own(validator, keys, operations.Enrol(account))
 
 
 def needs_enrolment(validator: Validator, account: bytes) -> bool:
@@ -158,11 +177,12 @@ def needs_enrolment(validator: Validator, account: bytes) -> bool:
 
 
 def publish_pulse(validator: Validator, keys: NodeKeys, pulse: bytes) -> Sent:
-    """Put the beacon's next pulse on the chain, from this node's own account."""
-    draft = _draft(validator, keys.address, Wish((operations.PublishPulse(pulse),)))
-    authorisation = transaction.sign(draft, keys.address, keys.signing, shown=None)
-    validator.submit(SignedTransaction(draft, (authorisation,)).to_bytes(), peer="")
-    return _final(validator, draft)
+    """Put the beacon's next pulse on the chain, from this node's own account.
+
+    Raises:
+        InvalidTransaction: It does not continue the chain's beacon, or the chain has none.
+    """
+    return send_own(validator, keys, operations.PublishPulse(pulse))
 
 
 def _draft(validator: Validator, account: bytes, wish: Wish) -> Draft:
@@ -184,7 +204,11 @@ def _draft(validator: Validator, account: bytes, wish: Wish) -> Draft:
 
 
 def _check(validator: Validator, draft: Draft) -> None:
-    """Refuse early what no block would hold, before a link key is used up for it."""
+    """Refuse early what no block would hold or give an effect, before a link key is used up.
+
+    What a contract does may hang on the block's time, and is paid for by its gas: it is not
+    tried.
+    """
     for operation in draft.operations:
         operations.check(operation)
     if len(draft.memo) > transaction.MEMO_BYTES_MAX:
@@ -194,16 +218,16 @@ def _check(validator: Validator, draft: Draft) -> None:
     rules = validator.rules.genesis
     account = admission.find_sender(validator.state, draft.sender)
     admission.check_funds(account, draft, rules.policy, rules.limits)
+    if not admission.gas_limit(draft):
+        height = validator.tip.height + 1
+        transition.foresee(validator.state, draft, height=height, rules=validator.rules)
 
 
-def _signed(validator: Validator, sender: Sender, draft: Draft) -> SignedTransaction:
+def _signed(validator: Validator, draft: Draft, key: SigningKey) -> SignedTransaction:
     """The draft with its sender's signature, and the key where the chain does not know it."""
-    known = holdings.find_account(validator.state, sender.address)
-    with sender.unlock() as key:
-        shown = key.verifying_key if known is None or not known.key else None
-        return SignedTransaction(
-            draft, (transaction.sign(draft, sender.address, key, shown=shown),)
-        )
+    known = holdings.find_account(validator.state, draft.sender)
+    shown = key.verifying_key if known is None or not known.key else None
+    return SignedTransaction(draft, (transaction.sign(draft, draft.sender, key, shown=shown),))
 
 
 def _readers(
@@ -253,7 +277,7 @@ def _told(draft: Draft, height: int, index: int, receipt: Receipt) -> Sent:
         height=height,
         index=index,
         receipt=receipt,
-        kind=SealKind.PQ if seal is None else SealKind(seal.kind),
+        kind=None if seal is None else SealKind(seal.kind),
         key_id=str(uuid.UUID(bytes=seal.key_id)) if seal is not None and has_key else None,
         claim=Claim(seal.claim).label if seal is not None and has_key else None,
     )

@@ -284,11 +284,9 @@ def document(sent: Sent) -> dict[str, Any]:
         "status": sent.receipt.status.name.lower(),
         "reason": None if reason is None else reason.word,
         "fee": amounts.show(sent.receipt.fee, genesis.NATIVE_DECIMALS),
-        "sealed_with": {
-            "kind": SEAL_WORDS[sent.kind],
-            "key_id": sent.key_id,
-            "claim": sent.claim,
-        },
+        "sealed_with": None
+        if sent.kind is None
+        else {"kind": SEAL_WORDS[sent.kind], "key_id": sent.key_id, "claim": sent.claim},
     }
 
 
