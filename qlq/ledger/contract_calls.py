@@ -129,6 +129,14 @@ class ContractCalls:
         """A state as contracts see it, for calls that change nothing."""
         return LedgerView(view, self._find)
 
+    def look(self, view: View, env: Env, call: Call) -> Outcome:
+        """What a call would do in this block; nothing is done."""
+        return self._engine.apply(self.view(view), env, call)
+
+    def look_at_deploy(self, view: View, env: Env, call: Call, compiled: Compiled) -> Outcome:
+        """What the deploy of a contract would do in this block; nothing is done."""
+        return self._engine.deploy(self.view(view), env, call, compiled)
+
     def compiled(self, view: View, contract: bytes) -> Compiled:
         """What runs at an address; raises InvalidTransaction if it is no contract."""
         found = self._find(view, contract)
