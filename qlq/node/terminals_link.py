@@ -116,7 +116,7 @@ def serve(order: LinkOrder, tell: Tell) -> dict[str, Any]:
         except BaseException as error:
             if left := work.leave():
                 error.add_note(left)
-            work.fail(str(error))
+            work.fail(str(error) or "interrupted")
             raise
         if left := work.leave():
             document["aborted"]["detail"] += f"; {left}"
@@ -229,7 +229,7 @@ async def _conduct(session: _Session) -> None:
             for task in done:
                 message = wire.decode_to_link(task.result())
                 if isinstance(message, Ended):
-                    session.reasons[waiting[task]] = message.reason
+                    session.reasons[waiting[task]] = message.reason or PeerAborted.reason
                 elif isinstance(message, Refused):
                     raise _disagreement(waiting[task], message)
                 else:

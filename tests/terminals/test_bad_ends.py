@@ -271,6 +271,15 @@ def test_garbage_before_the_session_is_the_other_one_s_fault_and_no_bug(
     assert_no_key(stage)
 
 
+def test_a_good_end_before_there_were_outcomes_is_none(stage: Any) -> None:
+    def end(name: str, way: str, number: int, payload: bytes) -> list[bytes]:
+        is_inputs = (name, way, number) == ("bob-link", "out", 1)
+        return [wire.encode(wire.Ended(""))] if is_inputs else [payload]
+
+    assert_all_aborted(stage.run(tamper=end), "peer")
+    assert_no_key(stage)
+
+
 class Strangers:
     """Somebody who talks to the doors before the parties do."""
 
