@@ -64,7 +64,7 @@ class DictLedger:
         """Do what a call has asked for."""
         for write in outcome.writes:
             if write.value is None:
-                del self.entries[write.contract, write.key]
+                self.entries.pop((write.contract, write.key), None)
             else:
                 self.entries[write.contract, write.key] = write.value
         for moved in outcome.moves:
@@ -145,3 +145,27 @@ def world(request: pytest.FixtureRequest) -> World:
 def worlds() -> list[World]:
     """One on each back-end."""
     return [World(runner()) for runner in RUNNERS.values()]
+
+
+class Calls:
+    """Contracts and calls by the names in their sources."""
+
+    @staticmethod
+    def compiled(name: str) -> Compiled:
+        return compiled_source(name)
+
+    @staticmethod
+    def line(name: str, text: str) -> int:
+        """The line of a source that has this text in it."""
+        lines = (SOURCES / f"{name}.py").read_text().splitlines()
+        (found,) = [number for number, line in enumerate(lines, start=1) if text in line]
+        return found
+
+    @staticmethod
+    def data(world: World, contract: bytes, name: str, *arguments: Value) -> bytes:
+        return data_of(world.ledger.codes[contract], name, *arguments)
+
+
+@pytest.fixture
+def calls() -> type[Calls]:
+    return Calls
