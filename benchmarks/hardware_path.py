@@ -10,10 +10,7 @@ status at the driver's pace in both, so that its own pause of seconds hides noth
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -23,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import measuring
 import numpy as np
 
 from qlq import circuit
@@ -116,39 +114,22 @@ def measure(shots: int, repeats: int) -> list[dict[str, Any]]:
         times.append(row)
     mine, theirs = (statistics.median(column) for column in zip(*times, strict=True))
     return [
-        {
-            "name": f"ibm_roundtrip_{ROWS}x{shots}",
-            "value": mine,
-            "unit": "s",
-            "reference": "qiskit-ibm-runtime's Sampler alone, same emulator",
-            "reference_value": theirs,
-            "ratio": mine / theirs,
-        }
+        measuring.measurement(
+            f"ibm_roundtrip_{ROWS}x{shots}",
+            mine,
+            "s",
+            reference="qiskit-ibm-runtime's Sampler alone, same emulator",
+            reference_value=theirs,
+        )
     ]
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument(
-        "--small", action="store_true", help="few repeats, for a test of the script"
-    )
-    options = parser.parse_args()
+    asked = measuring.options(__doc__, small="few repeats, for a test of the script")
     with emulator():
-        lines = measure(500, 3) if options.small else measure(2000, 15)
-    if options.json:
-        machine = {
-            "system": platform.system(),
-            "architecture": platform.machine(),
-            "python": platform.python_version(),
-            "cores": os.cpu_count(),
-        }
-        document = {"schema": "qlq.benchmark/1", "machine": machine, "measurements": lines}
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
-        return
-    for line in lines:
-        print(f"{line['name']}: {line['value']:.3f} s, {line['ratio']:.2f} of {line['reference']}")
+        figures = measure(500, 3) if asked.small else measure(2000, 15)
+    measuring.show(figures, asked)
 
 
 if __name__ == "__main__":

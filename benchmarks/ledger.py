@@ -5,18 +5,16 @@ python benchmarks/ledger.py [--json] [--small]
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import json
 import os
-import platform
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import measuring
 
 from qlq.config import Settings
 from qlq.consensus import certificate as certificates
@@ -53,19 +51,6 @@ LONG_CHAIN, SMALL_LONG_CHAIN = 10_000, 300
 FINALITIES, SMALL_FINALITIES = 200, 10
 STORAGE = bytes(range(32))
 RESTART_MARK_S, FINALITY_MARK_MS = 2.0, 20.0
-
-
-def measurement(name: str, value: float, unit: str, **reference: Any) -> dict[str, Any]:
-    """One line of the document; without a reference its value and ratio are null."""
-    peer = reference.get("reference_value")
-    return {
-        "name": name,
-        "value": value,
-        "unit": unit,
-        "reference": reference.get("reference"),
-        "reference_value": peer,
-        "ratio": None if peer is None else value / peer,
-    }
 
 
 class Workshop:
@@ -289,15 +274,17 @@ def measure_pipeline(blocks: int) -> list[dict[str, Any]]:
         full = sum(len(block.entries) for block, _, _ in made) / audited(workshop, made, 1)
     two = len(entries) / min(replay(workshop, made, skip, 2) for _ in range(2))
     return [
-        measurement(
+        measuring.measurement(
             "pipeline_one_core",
             one,
             "tx/s",
             reference="bare ML-DSA-65 verify",
             reference_value=bare,
         ),
-        measurement("full_verify", full, "tx/s", reference="bare verify", reference_value=bare),
-        measurement(
+        measuring.measurement(
+            "full_verify", full, "tx/s", reference="bare verify", reference_value=bare
+        ),
+        measuring.measurement(
             "pipeline_two_cores", two, "tx/s", reference="pipeline_one_core", reference_value=one
         ),
     ]
@@ -327,14 +314,16 @@ def measure_long_chain(blocks: int) -> list[dict[str, Any]]:
     )
     bound = 32 * (tip.height - 1).bit_length() + 100
     return [
-        measurement(
+        measuring.measurement(
             f"restart_at_{blocks}_blocks",
             restart_s,
             "s",
             reference="mark",
             reference_value=RESTART_MARK_S,
         ),
-        measurement("inclusion_proof", longest, "bytes", reference="mark", reference_value=bound),
+        measuring.measurement(
+            "inclusion_proof", longest, "bytes", reference="mark", reference_value=bound
+        ),
     ]
 
 
@@ -368,45 +357,27 @@ def measure_finality(count: int) -> list[dict[str, Any]]:
                 times.append(1e3 * (time.perf_counter() - start))
     times.sort()
     return [
-        measurement(
+        measuring.measurement(
             "finality_p50",
             times[len(times) // 2],
             "ms",
             reference="mark",
             reference_value=FINALITY_MARK_MS,
         ),
-        measurement("finality_p99", times[len(times) * 99 // 100], "ms"),
+        measuring.measurement("finality_p99", times[len(times) * 99 // 100], "ms"),
     ]
 
 
 def main() -> None:
-    """Measure, and print a document or a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--small", action="store_true", help="a quick run; figures mean less")
-    options = parser.parse_args()
-    small = options.small
-    measured = [
+    """Measure and print."""
+    asked = measuring.options(__doc__, small="a quick run; figures mean less")
+    small = asked.small
+    figures = [
         *measure_pipeline(SMALL_BLOCKS if small else BLOCKS),
         *measure_long_chain(SMALL_LONG_CHAIN if small else LONG_CHAIN),
         *measure_finality(SMALL_FINALITIES if small else FINALITIES),
     ]
-    document = {
-        "schema": "qlq.benchmark/1",
-        "machine": {
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-            "system": platform.platform(),
-        },
-        "measurements": measured,
-    }
-    if options.json:
-        json.dump(document, sys.stdout, indent=2)
-        sys.stdout.write("\n")
-        return
-    for line in measured:
-        ratio = "" if line["ratio"] is None else f"  {line['ratio']:.2f} of {line['reference']}"
-        sys.stdout.write(f"{line['name']:28} {line['value']:12.1f} {line['unit']}{ratio}\n")
+    measuring.show(figures, asked)
 
 
 if __name__ == "__main__":

@@ -5,17 +5,12 @@ python benchmarks/ledger_trees.py [--json] [--small]
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import os
-import platform
-import sys
-import time
 import tracemalloc
-from collections.abc import Callable
 from typing import Any
 
+import measuring
 import pymerkle
 
 from qlq.ledger import merkle, state_tree
@@ -26,29 +21,6 @@ LOG_ENTRIES, SMALL_LOG_ENTRIES = 500_000, 20_000
 STATE_ENTRIES, SMALL_STATE_ENTRIES = 100_000, 5_000
 BLOCK_CHANGES = 400  # 200 transactions that touch two entries each
 LOG_MARK, REBUILD_MARK, BLOCK_MARK_MS = 500_000, 150_000, 15.0
-
-
-def best_time_s(function: Callable[[], object], repeats: int) -> float:
-    """Least wall time of several calls: what the machine can do when left alone."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def measurement(name: str, value: float, unit: str, **reference: Any) -> dict[str, Any]:
-    """One line of the document; without a reference its value and ratio are null."""
-    peer = reference.get("reference_value")
-    return {
-        "name": name,
-        "value": value,
-        "unit": unit,
-        "reference": reference.get("reference"),
-        "reference_value": peer,
-        "ratio": None if peer is None else value / peer,
-    }
 
 
 def mark(value: float) -> dict[str, Any]:
@@ -78,16 +50,16 @@ def measure_log(count: int) -> list[dict[str, Any]]:
     fewer = entries[: count // 10]
     if merkle.root(fewer) != peer_root(fewer):
         raise SystemExit("our root is not pymerkle's")
-    ours = count / best_time_s(lambda: merkle.root(entries), 3)
-    peer = len(fewer) / best_time_s(lambda: peer_root(fewer), 3)
+    ours = count / measuring.best_time_s(lambda: merkle.root(entries), 3)
+    peer = len(fewer) / measuring.best_time_s(lambda: peer_root(fewer), 3)
     leaf_hashes = [merkle.leaf_hash(entry) for entry in fewer]
-    growing = len(fewer) / best_time_s(lambda: grown(leaf_hashes), 3)
+    growing = len(fewer) / measuring.best_time_s(lambda: grown(leaf_hashes), 3)
     return [
-        measurement("log_root", ours, "leaves/s", **mark(LOG_MARK)),
-        measurement(
+        measuring.measurement("log_root", ours, "leaves/s", **mark(LOG_MARK)),
+        measuring.measurement(
             "log_root_beside_peer", ours, "leaves/s", reference="pymerkle", reference_value=peer
         ),
-        measurement("log_append_and_root", growing, "blocks/s"),
+        measuring.measurement("log_append_and_root", growing, "blocks/s"),
     ]
 
 
@@ -106,14 +78,18 @@ def measure_state(count: int) -> list[dict[str, Any]]:
         state_tree.verify_membership(proof, key=key, value=value, root_hash=tree.root)
 
     bytes_mark = 32 * (math.log2(count) + 6) + 100
-    rebuilt = count / best_time_s(lambda: EMPTY.update(entries), 3)
-    block_ms = 1e3 * best_time_s(lambda: tree.update(changes), 7)
+    rebuilt = count / measuring.best_time_s(lambda: EMPTY.update(entries), 3)
+    block_ms = 1e3 * measuring.best_time_s(lambda: tree.update(changes), 7)
     return [
-        measurement("state_rebuild", rebuilt, "keys/s", **mark(REBUILD_MARK)),
-        measurement(f"state_block_of_{BLOCK_CHANGES}", block_ms, "ms", **mark(BLOCK_MARK_MS)),
-        measurement("state_prove", 1e6 * best_time_s(lambda: tree.prove(key), 200), "us"),
-        measurement("state_verify", 1e6 * best_time_s(verify, 200), "us"),
-        measurement("state_proof_longest", longest, "bytes", **mark(bytes_mark)),
+        measuring.measurement("state_rebuild", rebuilt, "keys/s", **mark(REBUILD_MARK)),
+        measuring.measurement(
+            f"state_block_of_{BLOCK_CHANGES}", block_ms, "ms", **mark(BLOCK_MARK_MS)
+        ),
+        measuring.measurement(
+            "state_prove", 1e6 * measuring.best_time_s(lambda: tree.prove(key), 200), "us"
+        ),
+        measuring.measurement("state_verify", 1e6 * measuring.best_time_s(verify, 200), "us"),
+        measuring.measurement("state_proof_longest", longest, "bytes", **mark(bytes_mark)),
     ]
 
 
@@ -130,8 +106,8 @@ def measure_memory(count: int) -> list[dict[str, Any]]:
     if other.size != tree.size:
         raise SystemExit("a changed tree of another size")
     return [
-        measurement("state_memory", whole / count, "bytes/key"),
-        measurement(f"state_memory_of_{BLOCK_CHANGES}", (both - whole) / 1e3, "kB"),
+        measuring.measurement("state_memory", whole / count, "bytes/key"),
+        measuring.measurement(f"state_memory_of_{BLOCK_CHANGES}", (both - whole) / 1e3, "kB"),
     ]
 
 
@@ -146,28 +122,9 @@ def measurements(*, small: bool) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Print the figures as a table, or as one JSON document."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--small", action="store_true", help="small sizes, to try the script")
-    options = parser.parse_args()
-    found = {
-        "schema": "qlq.benchmark/1",
-        "machine": {
-            "system": platform.system(),
-            "architecture": platform.machine(),
-            "python": platform.python_version(),
-            "cores": os.cpu_count(),
-        },
-        "measurements": measurements(small=options.small),
-    }
-    if options.json:
-        json.dump(found, sys.stdout, indent=2)
-        print()
-        return
-    for line in found["measurements"]:
-        ratio = "" if line["ratio"] is None else f"{line['ratio']:8.2f} x {line['reference']}"
-        print(f"{line['name']:40} {line['value']:12.1f} {line['unit']:10}{ratio}")
+    """Measure and print."""
+    asked = measuring.options(__doc__, small="small sizes, to try the script")
+    measuring.show(measurements(small=asked.small), asked)
 
 
 if __name__ == "__main__":

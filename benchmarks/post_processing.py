@@ -9,16 +9,11 @@ bare scipy convolution of the same size, authentication beside the bare Poly1305
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
-import json
 import os
-import platform
-import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
+import measuring
 import numpy as np
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 from scipy import fft
@@ -32,29 +27,6 @@ TOEPLITZ_BITS = 1_000_000
 TRANSCRIPT_BYTES = 1_000_000
 PEER_PACKAGE = "tno.quantum.communication.qkd_key_rate"
 PEER_PROJECT = "tno.quantum.communication.qkd-key-rate"
-
-
-def best_time_s(function: Callable[[], object], repeats: int) -> float:
-    """Least wall time of several calls: what the machine can do when left alone."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def measurement(name: str, value: float, unit: str, **reference: Any) -> dict[str, Any]:
-    """One line of the document; without a reference its value and ratio are null."""
-    peer = reference.get("reference_value")
-    return {
-        "name": name,
-        "value": value,
-        "unit": unit,
-        "reference": reference.get("reference"),
-        "reference_value": peer,
-        "ratio": None if peer is None else value / peer,
-    } | {key: text for key, text in reference.items() if key == "reason"}
 
 
 def noisy_pair(bits: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +62,7 @@ def cascade_mbit_s(bits: int, variant: cascade.Variant) -> tuple[float, float]:
         responder = reconcile(alice, bob, seed=next(seeds), variant=variant)
         parities.append(responder.answered_bits)
 
-    seconds = best_time_s(frame, 7)
+    seconds = measuring.best_time_s(frame, 7)
     f = cascade.efficiency(parities=round(np.mean(parities)), bits=bits, qber=QBER)
     return bits / seconds / 1e6, f
 
@@ -121,7 +93,7 @@ def peer_cascade_mbit_s(bits: int) -> float:
         bob = CascadeReceiver(message=received, permutations=orders, parity_strategy=strategy)
         CascadeCorrector(alice=alice, bob=bob).correct_errors()
 
-    return bits / best_time_s(frame, 2) / 1e6
+    return bits / measuring.best_time_s(frame, 2) / 1e6
 
 
 def peer_cascade(bits: int) -> dict[str, Any]:
@@ -147,14 +119,16 @@ def measure_cascade() -> list[dict[str, Any]]:
     peer, lines = peer_cascade(FRAME_BITS), []
     for variant in cascade.Variant:
         speed, f = cascade_mbit_s(FRAME_BITS, variant)
-        lines.append(measurement(f"cascade_{variant}_{FRAME_BITS}", speed, "Mbit/s", **peer))
+        lines.append(
+            measuring.measurement(f"cascade_{variant}_{FRAME_BITS}", speed, "Mbit/s", **peer)
+        )
         shannon = {"reference": "Shannon limit", "reference_value": 1.0}
-        lines.append(measurement(f"cascade_{variant}_efficiency", f, "f", **shannon))
+        lines.append(measuring.measurement(f"cascade_{variant}_efficiency", f, "f", **shannon))
     small, _ = cascade_mbit_s(SMALL_FRAME_BITS, cascade.Variant.ORIGINAL)
     peer = peer_cascade(SMALL_FRAME_BITS)
     return [
         *lines,
-        measurement(f"cascade_original_{SMALL_FRAME_BITS}", small, "Mbit/s", **peer),
+        measuring.measurement(f"cascade_original_{SMALL_FRAME_BITS}", small, "Mbit/s", **peer),
     ]
 
 
@@ -171,58 +145,34 @@ def measure_toeplitz(*, output_bits: int, name: str) -> dict[str, Any]:
     def ours() -> object:
         return toeplitz.hash_bits(key, seed=seed, output_bits=output_bits)
 
-    times = [(best_time_s(ours, 1), best_time_s(bare, 1)) for _ in range(8)]
+    times = [(measuring.best_time_s(ours, 1), measuring.best_time_s(bare, 1)) for _ in range(8)]
     our_best, bare_best = (n / min(column) / 1e6 for column in zip(*times, strict=True))
     peer = {"reference": "bare scipy.fft convolution", "reference_value": bare_best}
-    return measurement(name, our_best, "Mbit/s", **peer)
+    return measuring.measurement(name, our_best, "Mbit/s", **peer)
 
 
 def measure_authentication() -> dict[str, Any]:
     """One tag over a megabyte, as a session makes it, beside the bare primitive."""
     text, key = os.urandom(TRANSCRIPT_BYTES), os.urandom(mac.KEY_BYTES)
     megabits = 8 * TRANSCRIPT_BYTES / 1e6
-    ours = megabits / best_time_s(lambda: mac.tag(key, text), 30)
-    bare = megabits / best_time_s(lambda: Poly1305.generate_tag(key, text), 30)
+    ours = megabits / measuring.best_time_s(lambda: mac.tag(key, text), 30)
+    bare = megabits / measuring.best_time_s(lambda: Poly1305.generate_tag(key, text), 30)
     peer = {"reference": "bare Poly1305 of cryptography", "reference_value": bare}
-    return measurement(f"authentication_{TRANSCRIPT_BYTES}", ours, "Mbit/s", **peer)
-
-
-def document() -> dict[str, Any]:
-    """Everything measured, in the form that all benchmarks share."""
-    return {
-        "schema": "qlq.benchmark/1",
-        "machine": {
-            "system": platform.system(),
-            "architecture": platform.machine(),
-            "python": platform.python_version(),
-            "cores": os.cpu_count(),
-        },
-        "measurements": [
-            *measure_cascade(),
-            measure_toeplitz(
-                output_bits=TOEPLITZ_BITS // 2, name=f"amplification_toeplitz_{TOEPLITZ_BITS}"
-            ),
-            measure_toeplitz(output_bits=40, name=f"verification_toeplitz_{TOEPLITZ_BITS}"),
-            measure_authentication(),
-        ],
-    }
+    return measuring.measurement(f"authentication_{TRANSCRIPT_BYTES}", ours, "Mbit/s", **peer)
 
 
 def main() -> None:
-    """Print the figures as a table, or as one JSON document."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    as_json = parser.parse_args().json
-    found = document()
-    if as_json:
-        json.dump(found, sys.stdout, indent=2)
-        print()
-        return
-    for line in found["measurements"]:
-        ratio = "" if line["ratio"] is None else f"{line['ratio']:8.2f} x {line['reference']}"
-        print(f"{line['name']:32} {line['value']:10.2f} {line['unit']:8}{ratio}")
-        if "reason" in line:
-            print(f"{'':33}{line['reason']}")
+    """Measure and print."""
+    asked = measuring.options(__doc__, small=None)
+    figures = [
+        *measure_cascade(),
+        measure_toeplitz(
+            output_bits=TOEPLITZ_BITS // 2, name=f"amplification_toeplitz_{TOEPLITZ_BITS}"
+        ),
+        measure_toeplitz(output_bits=40, name=f"verification_toeplitz_{TOEPLITZ_BITS}"),
+        measure_authentication(),
+    ]
+    measuring.show(figures, asked)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,7 @@ measured in one run; the ratio is the figure to quote.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
 import resource
 import statistics
 import tempfile
@@ -20,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import measuring
 import numpy as np
 from qiskit import QuantumCircuit, qasm3, transpile
 from qiskit_aer import AerSimulator
@@ -99,15 +97,21 @@ def measure(protocol: Protocol, pulses: int) -> list[dict[str, Any]]:
     speed = pulses / statistics.median(ours)
     name = f"{protocol.value}_session_pulses_per_s"
     return [
-        row(
+        measuring.measurement(
             name,
             speed,
             "1/s",
-            "bare Aer sampler, same rows",
-            pulses / statistics.median(bare),
-            ratio,
+            reference="bare Aer sampler, same rows",
+            reference_value=pulses / statistics.median(bare),
+            ratio=ratio,
         ),
-        row(f"{name}_to_textbook", speed, "1/s", "a circuit each", textbook, speed / textbook),
+        measuring.measurement(
+            f"{name}_to_textbook",
+            speed,
+            "1/s",
+            reference="a circuit each",
+            reference_value=textbook,
+        ),
     ]
 
 
@@ -123,52 +127,28 @@ def noisy_post_processing(pulses: int) -> dict[str, Any]:
             shots.append(backend_s)
             ratios.append((wall - backend_s) / backend_s)
     backend.close()
-    return row(
+    return measuring.measurement(
         "fez_post_processing_s",
         statistics.median(posts),
         "s",
-        "the backend's shots",
-        statistics.median(shots),
-        statistics.median(ratios),
+        reference="the backend's shots",
+        reference_value=statistics.median(shots),
+        ratio=statistics.median(ratios),
     )
 
 
-def row(
-    name: str, value: float, unit: str, reference: str, reference_value: float, ratio: float
-) -> dict[str, Any]:
-    return {
-        "name": name,
-        "value": value,
-        "unit": unit,
-        "reference": reference,
-        "reference_value": reference_value,
-        "ratio": ratio,
-    }
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one JSON document")
-    parser.add_argument("--small", action="store_true", help="100,000 pulses: a smoke test")
-    options = parser.parse_args()
-    pulses = 100_000 if options.small else 1_000_000
-    measurements = [m for protocol in Protocol for m in measure(protocol, pulses)]
-    measurements.append(noisy_post_processing(pulses))
+    asked = measuring.options(__doc__, small="100,000 pulses: a smoke test")
+    pulses = 100_000 if asked.small else 1_000_000
+    figures = [figure for protocol in Protocol for figure in measure(protocol, pulses)]
+    figures.append(noisy_post_processing(pulses))
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    measurements.append(row("peak_resident_memory", peak_mb, "MB", "limit", 600.0, peak_mb / 600))
-    document = {
-        "schema": "qlq.benchmark/1",
-        "machine": {"python": platform.python_version(), "cpus": os.cpu_count()},
-        "measurements": measurements,
-    }
-    if options.json:
-        print(json.dumps(document, indent=2))
-        return
-    for m in measurements:
-        print(
-            f"{m['name']}: {m['value']:.4g} {m['unit']}, {m['reference']} "
-            f"{m['reference_value']:.4g}, ratio {m['ratio']:.3g}"
+    figures.append(
+        measuring.measurement(
+            "peak_resident_memory", peak_mb, "MB", reference="limit", reference_value=600.0
         )
+    )
+    measuring.show(figures, asked)
 
 
 if __name__ == "__main__":

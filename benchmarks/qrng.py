@@ -9,12 +9,13 @@ health tests), randomness tests (SP 800-22), certificate (estimation factors, pu
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import measuring
 
 PARTS = ("qrng_chain", "qrng_assessment", "qrng_randomness_tests", "qrng_certificate")
 
@@ -30,21 +31,11 @@ def measured(part: str, *flags: str) -> dict[str, Any]:
 
 def main() -> None:
     """Measure all parts and print them."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument(
-        "--small", action="store_true", help="small sizes, for a test of the script"
+    asked = measuring.options(__doc__, small="small sizes, for a test of the script")
+    flags = ["--small"] if asked.small else []
+    measuring.show(
+        [figure for part in PARTS for figure in measured(part, *flags)["measurements"]], asked
     )
-    options = parser.parse_args()
-    documents = [measured(part, *(["--small"] if options.small else [])) for part in PARTS]
-    lines = [line for document in documents for line in document["measurements"]]
-    if options.json:
-        json.dump({**documents[0], "measurements": lines}, sys.stdout, indent=2)
-        print()
-        return
-    for line in lines:
-        ratio = "" if line["ratio"] is None else f"{line['ratio']:10.3g} of {line['reference']}"
-        print(f"{line['name']:44} {line['value']:12.4g} {line['unit']:8}{ratio}")
 
 
 if __name__ == "__main__":

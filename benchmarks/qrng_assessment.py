@@ -9,16 +9,12 @@ files lie in `../shared/vectors`, the largest difference from NIST's values is m
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
 import re
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import measuring
 import numpy as np
 
 from qlq.qrng import health
@@ -43,6 +39,12 @@ def least_cpu_s(found: samples.Samples, *, length: report.Length, repeats: int) 
     return min(times)
 
 
+def limited(name: str, value: float, unit: str, limit: float | None = None) -> dict[str, Any]:
+    """A figure beside its limit, where it has one."""
+    words = None if limit is None else "limit"
+    return measuring.measurement(name, value, unit, reference=words, reference_value=limit)
+
+
 def measure(*, bits: int, count: int) -> dict[str, Any]:
     """One width of symbols, uniformly random: nothing lets an estimator stop early."""
     raw = np.random.Generator(np.random.PCG64(bits)).integers(0, 2**bits, count, dtype=np.uint8)
@@ -50,26 +52,7 @@ def measure(*, bits: int, count: int) -> dict[str, Any]:
     length = report.Length.STANDARD if count >= SAMPLES else report.Length.SHORT
     seconds = least_cpu_s(found, length=length, repeats=3 if bits == 1 else 2)
     limit = LIMITS_CPU_S[bits] if count == SAMPLES else None
-    return {
-        "name": f"sp800_90b_{bits}bit_{count}",
-        "value": seconds,
-        "unit": "s of CPU",
-        "reference": None if limit is None else "limit",
-        "reference_value": limit,
-        "ratio": None if limit is None else seconds / limit,
-    }
-
-
-def line(name: str, value: float, unit: str, limit: float | None = None) -> dict[str, Any]:
-    """One line of the document."""
-    return {
-        "name": name,
-        "value": value,
-        "unit": unit,
-        "reference": None if limit is None else "limit",
-        "reference_value": limit,
-        "ratio": None if limit is None else value / limit,
-    }
+    return limited(f"sp800_90b_{bits}bit_{count}", seconds, "s of CPU", limit)
 
 
 def measure_iid(count: int) -> dict[str, Any]:
@@ -77,7 +60,7 @@ def measure_iid(count: int) -> dict[str, Any]:
     raw = np.random.Generator(np.random.PCG64(1)).integers(0, 2, count, dtype=np.uint8)
     start = time.process_time()
     iid.assess(samples.read(raw), seed=2, length=report.Length.SHORT)
-    return line(f"sp800_90b_iid_1bit_{count}", time.process_time() - start, "s of CPU")
+    return limited(f"sp800_90b_iid_1bit_{count}", time.process_time() - start, "s of CPU")
 
 
 def measure_health(shots: int) -> dict[str, Any]:
@@ -90,7 +73,7 @@ def measure_health(shots: int) -> dict[str, Any]:
         start = time.process_time()
         monitor.release(batch)
         times.append(time.process_time() - start)
-    return line("health_tests", batch.size / min(times) / 1e6, "Mbit/s", HEALTH_MIN_MBIT_S)
+    return limited("health_tests", batch.size / min(times) / 1e6, "Mbit/s", HEALTH_MIN_MBIT_S)
 
 
 def measure_differences() -> list[dict[str, Any]]:
@@ -109,42 +92,20 @@ def measure_differences() -> list[dict[str, Any]]:
     if not differences:
         return []
     name = f"sp800_90b_difference_of_{len(differences)}_values"
-    return [line(name, max(differences), "bits", DIFFERENCE_MAX)]
-
-
-def document(count: int = SAMPLES) -> dict[str, Any]:
-    """Everything measured, in the form that all benchmarks share."""
-    return {
-        "schema": "qlq.benchmark/1",
-        "machine": {
-            "system": platform.system(),
-            "architecture": platform.machine(),
-            "python": platform.python_version(),
-            "cores": os.cpu_count(),
-        },
-        "measurements": [
-            *[measure(bits=bits, count=count) for bits in LIMITS_CPU_S],
-            measure_iid(count),
-            measure_health(count),
-            *measure_differences(),
-        ],
-    }
+    return [limited(name, max(differences), "bits", DIFFERENCE_MAX)]
 
 
 def main() -> None:
-    """Print the figures as a table, or as one JSON document."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--small", action="store_true", help="a tenth of the samples")
-    asked = parser.parse_args()
-    found = document(SMALL_SAMPLES if asked.small else SAMPLES)
-    if asked.json:
-        json.dump(found, sys.stdout, indent=2)
-        print()
-        return
-    for one in found["measurements"]:
-        ratio = "" if one["ratio"] is None else f"{one['ratio']:8.3g} x {one['reference']}"
-        print(f"{one['name']:36} {one['value']:9.3g} {one['unit']:9}{ratio}")
+    """Measure and print."""
+    asked = measuring.options(__doc__, small="a tenth of the samples")
+    count = SMALL_SAMPLES if asked.small else SAMPLES
+    figures = [
+        *[measure(bits=bits, count=count) for bits in LIMITS_CPU_S],
+        measure_iid(count),
+        measure_health(count),
+        *measure_differences(),
+    ]
+    measuring.show(figures, asked)
 
 
 if __name__ == "__main__":

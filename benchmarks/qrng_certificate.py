@@ -5,17 +5,11 @@ python benchmarks/qrng_certificate.py [--json] [--small]
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import json
 import math
-import os
-import platform
-import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
+import measuring
 import numpy as np
 
 from qlq.crypto.signing import Algorithm, SigningKey
@@ -32,29 +26,6 @@ LOCAL_RUNS, LOCAL_RUNS_SMALL = 1000, 100
 LOCAL_LIMIT = 0.999
 PULSES, PULSES_SMALL = 200, 20
 CONDITION_LIMIT = 1e-12
-
-
-def best_time_s(function: Callable[[], object], repeats: int) -> float:
-    """Least wall time of several calls: what the machine can do when left alone."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def measurement(name: str, value: float, unit: str, **reference: Any) -> dict[str, Any]:
-    """One line of the document; without a reference its value and ratio are null."""
-    peer = reference.get("reference_value")
-    return {
-        "name": name,
-        "value": value,
-        "unit": unit,
-        "reference": reference.get("reference"),
-        "reference_value": peer,
-        "ratio": None if not peer else value / peer,
-    }
 
 
 def counts_of(s: float) -> np.ndarray:
@@ -75,7 +46,7 @@ def measure_bits() -> list[dict[str, Any]]:
             for beta in BETAS
         )
         lines.append(
-            measurement(
+            measuring.measurement(
                 f"pef_bits_s{s}", best, "bits", reference="reference", reference_value=reference
             )
         )
@@ -92,7 +63,7 @@ def measure_condition() -> dict[str, Any]:
                 terms = 0.25 * factors.values * point ** (1.0 + beta)
                 worst = max(worst, math.fsum(terms.reshape(-1).tolist()) - 1.0)
     peer = {"reference": "limit", "reference_value": CONDITION_LIMIT}
-    return measurement("pef_condition_excess", worst, "", **peer)
+    return measuring.measurement("pef_condition_excess", worst, "", **peer)
 
 
 def measure_local(runs: int) -> dict[str, Any]:
@@ -113,7 +84,7 @@ def measure_local(runs: int) -> dict[str, Any]:
         own = estimation_factors.calibrate(batch, rounds=ROUNDS, epsilon_log2=EPSILON_LOG2)
         nothing += all(f.bits(counts, epsilon_log2=EPSILON_LOG2) == 0.0 for f in (*fixed, own))
     peer = {"reference": "limit", "reference_value": LOCAL_LIMIT}
-    return measurement(f"pef_local_runs_{runs}", nothing / runs, "", **peer)
+    return measuring.measurement(f"pef_local_runs_{runs}", nothing / runs, "", **peer)
 
 
 def measure_pulses(count: int) -> list[dict[str, Any]]:
@@ -138,15 +109,15 @@ def measure_pulses(count: int) -> list[dict[str, Any]]:
     message = bytes(800)  # about the length of a pulse's body
     signature = key.sign(message, context=b"bench")
     public = key.verifying_key
-    bare = best_time_s(
+    bare = measuring.best_time_s(
         lambda: [public.verify(message, signature, context=b"bench") for _ in range(count)], 5
     )
-    ours = best_time_s(lambda: beacon.verify(pulses, key=public), 5)
-    whole = best_time_s(make, 1)
+    ours = measuring.best_time_s(lambda: beacon.verify(pulses, key=public), 5)
+    whole = measuring.best_time_s(make, 1)
     peer = {"reference": "bare ML-DSA-65 verification", "reference_value": 1e3 * bare / count}
     return [
-        measurement("pulse_verify", 1e3 * ours / count, "ms", **peer),
-        measurement("pulse_make", 1e3 * whole / count, "ms"),
+        measuring.measurement("pulse_verify", 1e3 * ours / count, "ms", **peer),
+        measuring.measurement("pulse_make", 1e3 * whole / count, "ms"),
     ]
 
 
@@ -161,31 +132,13 @@ def measurements(*, local_runs: int, pulses: int) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Print the figures as a table, or as one JSON document."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--small", action="store_true", help="fewer runs")
-    options = parser.parse_args()
-    found = {
-        "schema": "qlq.benchmark/1",
-        "machine": {
-            "system": platform.system(),
-            "architecture": platform.machine(),
-            "python": platform.python_version(),
-            "cores": os.cpu_count(),
-        },
-        "measurements": measurements(
-            local_runs=LOCAL_RUNS_SMALL if options.small else LOCAL_RUNS,
-            pulses=PULSES_SMALL if options.small else PULSES,
-        ),
-    }
-    if options.json:
-        json.dump(found, sys.stdout, indent=2)
-        print()
-        return
-    for line in found["measurements"]:
-        ratio = "" if line["ratio"] is None else f"{line['ratio']:8.4f} x {line['reference']}"
-        print(f"{line['name']:24} {line['value']:14.6g} {line['unit']:6}{ratio}")
+    """Measure and print."""
+    asked = measuring.options(__doc__, small="fewer runs")
+    figures = measurements(
+        local_runs=LOCAL_RUNS_SMALL if asked.small else LOCAL_RUNS,
+        pulses=PULSES_SMALL if asked.small else PULSES,
+    )
+    measuring.show(figures, asked)
 
 
 if __name__ == "__main__":

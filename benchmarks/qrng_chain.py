@@ -9,20 +9,15 @@ PCG64DXSM.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
-import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
+import measuring
 import numpy as np
 from scipy import fft
 
 from qlq.provenance import EntropyTier
-from qlq.qrng import chain, drbg, extraction, source
+from qlq.qrng import drbg, extraction, source
 from qlq.qrng.chain import Seed
 from qlq.qrng.drbg import Mechanism
 from qlq.qrng.generators import Pool
@@ -36,43 +31,24 @@ PERIOD_BITS = 1 << 20
 TOEPLITZ_MARK_S = 0.3
 
 
-def best_time_s(function: Callable[[], object], repeats: int) -> float:
-    """Least wall time of several calls: what the machine can do when left alone."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def measurement(name: str, value: float, unit: str, **reference: Any) -> dict[str, Any]:
-    """One line of the document; without a reference its value and ratio are null."""
-    peer = reference.get("reference_value")
-    return {
-        "name": name,
-        "value": value,
-        "unit": unit,
-        "reference": reference.get("reference"),
-        "reference_value": peer,
-        "ratio": None if peer is None else value / peer,
-    }
-
-
 def measure_toeplitz(bits: int) -> list[dict[str, Any]]:
     """Half as many bits as went in, beside the mark and a bare convolution of the same size."""
     rng, m = np.random.default_rng(1), bits // 2
     raw = rng.integers(0, 2, bits, dtype=np.uint8)
     seed = rng.integers(0, 2, bits + m - 1, dtype=np.uint8)
     size = fft.next_fast_len(seed.size, real=True)
-    ours = best_time_s(lambda: extraction.toeplitz_extract(raw, seed=seed, output_bits=m), 7)
-    bare = best_time_s(lambda: fft.irfft(fft.rfft(seed, size) * fft.rfft(raw, size), size), 7)
+    ours = measuring.best_time_s(
+        lambda: extraction.toeplitz_extract(raw, seed=seed, output_bits=m), 7
+    )
+    bare = measuring.best_time_s(
+        lambda: fft.irfft(fft.rfft(seed, size) * fft.rfft(raw, size), size), 7
+    )
     name = f"extraction_toeplitz_{bits}"
     mark = {"reference": "mark for a million bits", "reference_value": TOEPLITZ_MARK_S}
     peer = {"reference": "bare scipy.fft convolution", "reference_value": bare}
     return [
-        measurement(name, ours, "s", **(mark if bits == TOEPLITZ_BITS else {})),
-        measurement(f"{name}_beside_fft", ours, "s", **peer),
+        measuring.measurement(name, ours, "s", **(mark if bits == TOEPLITZ_BITS else {})),
+        measuring.measurement(f"{name}_beside_fft", ours, "s", **peer),
     ]
 
 
@@ -86,17 +62,19 @@ def drbg_mbyte_s(mechanism: Mechanism, count: int) -> float:
         for _ in range(requests):
             _, state = drbg.generate(state, drbg.REQUEST_BYTES_MAX)
 
-    return requests * drbg.REQUEST_BYTES_MAX / 1e6 / best_time_s(run, 3)
+    return requests * drbg.REQUEST_BYTES_MAX / 1e6 / measuring.best_time_s(run, 3)
 
 
 def measure_drbg(count: int) -> list[dict[str, Any]]:
     """Both mechanisms beside the operating system's bytes."""
     chunk = drbg.REQUEST_BYTES_MAX
-    system = chunk / 1e6 / best_time_s(lambda: os.urandom(chunk), 200)
+    system = chunk / 1e6 / measuring.best_time_s(lambda: os.urandom(chunk), 200)
     peer = {"reference": "os.urandom", "reference_value": system}
     return [
-        measurement("drbg_ctr_aes256", drbg_mbyte_s(Mechanism.CTR_AES256, count), "MB/s", **peer),
-        measurement(
+        measuring.measurement(
+            "drbg_ctr_aes256", drbg_mbyte_s(Mechanism.CTR_AES256, count), "MB/s", **peer
+        ),
+        measuring.measurement(
             "drbg_hmac_sha256", drbg_mbyte_s(Mechanism.HMAC_SHA256, count // 32), "MB/s", **peer
         ),
     ]
@@ -117,12 +95,15 @@ def measure_numpy(count: int) -> list[dict[str, Any]]:
     ours = np.random.Generator(PoolBitGenerator(pool()))
     peer = np.random.Generator(np.random.PCG64DXSM(1))
     times = [
-        (best_time_s(lambda: ours.random(count), 1), best_time_s(lambda: peer.random(count), 1))
+        (
+            measuring.best_time_s(lambda: ours.random(count), 1),
+            measuring.best_time_s(lambda: peer.random(count), 1),
+        )
         for _ in range(9)
     ]
     ours_s, peer_s = (min(column) for column in zip(*times, strict=True))
     reference = {"reference": "PCG64DXSM", "reference_value": peer_s}
-    return [measurement(f"numpy_doubles_{count}", ours_s, "s", **reference)]
+    return [measuring.measurement(f"numpy_doubles_{count}", ours_s, "s", **reference)]
 
 
 def measure_pool() -> list[dict[str, Any]]:
@@ -132,11 +113,15 @@ def measure_pool() -> list[dict[str, Any]]:
     large = 1 << 20
     stream = np.random.default_rng(2).integers(0, 2, PERIOD_BITS, dtype=np.uint8)
     return [
-        measurement("pool_draw", large / 1e6 / best_time_s(lambda: filled.draw(large), 30), "MB/s"),
-        measurement("pool_draw_8_bytes", 1e6 * best_time_s(lambda: filled.draw(8), 200), "us"),
-        measurement(
+        measuring.measurement(
+            "pool_draw", large / 1e6 / measuring.best_time_s(lambda: filled.draw(large), 30), "MB/s"
+        ),
+        measuring.measurement(
+            "pool_draw_8_bytes", 1e6 * measuring.best_time_s(lambda: filled.draw(8), 200), "us"
+        ),
+        measuring.measurement(
             "screen_period",
-            PERIOD_BITS / 1e6 / best_time_s(lambda: source.most_alike(stream), 3),
+            PERIOD_BITS / 1e6 / measuring.best_time_s(lambda: source.most_alike(stream), 3),
             "Mbit/s",
         ),
     ]
@@ -153,28 +138,9 @@ def measurements(*, small: bool) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Print the figures as a table, or as one JSON document."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--small", action="store_true", help="small sizes, to try the script")
-    options = parser.parse_args()
-    found = {
-        "schema": "qlq.benchmark/1",
-        "machine": {
-            "system": platform.system(),
-            "architecture": platform.machine(),
-            "python": platform.python_version(),
-            "cores": os.cpu_count(),
-        },
-        "measurements": measurements(small=options.small),
-    }
-    if options.json:
-        json.dump(found, sys.stdout, indent=2)
-        print()
-        return
-    for line in found["measurements"]:
-        ratio = "" if line["ratio"] is None else f"{line['ratio']:8.2f} x {line['reference']}"
-        print(f"{line['name']:40} {line['value']:10.3f} {line['unit']:8}{ratio}")
+    """Measure and print."""
+    asked = measuring.options(__doc__, small="small sizes, to try the script")
+    measuring.show(measurements(small=asked.small), asked)
 
 
 if __name__ == "__main__":

@@ -9,16 +9,11 @@ the p-values are compared before anything is measured.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
-import json
-import os
-import platform
 import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
+import measuring
 import numpy as np
 
 from qlq.qrng.randomness_tests import suite
@@ -46,29 +41,6 @@ PEER_FUNCTIONS: dict[RandomnessTest, tuple[str, tuple[int, ...]]] = {
 """The peer's functions and parameters; its non-overlapping test needs files that it lacks."""
 
 
-def best_time_s(function: Callable[[], object], repeats: int) -> float:
-    """Least wall time of several calls: what the machine can do when left alone."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def measurement(name: str, value: float, **reference: Any) -> dict[str, Any]:
-    """One line of the document; without a reference its value and ratio are null."""
-    peer = reference.get("reference_value")
-    return {
-        "name": name,
-        "value": value,
-        "unit": "s",
-        "reference": reference.get("reference"),
-        "reference_value": peer,
-        "ratio": None if peer is None else value / peer,
-    } | {key: text for key, text in reference.items() if key == "reason"}
-
-
 def peer_of(test: RandomnessTest, bits: np.ndarray) -> dict[str, Any]:
     """The C code's time on these bits, or the reason why it was not measured.
 
@@ -87,7 +59,7 @@ def peer_of(test: RandomnessTest, bits: np.ndarray) -> dict[str, Any]:
     ours = [p_value.value for p_value in suite.run_one(test, bits).p_values]
     if not np.isclose(ours, theirs, rtol=0, atol=1e-6).any():
         raise RuntimeError(f"{test}: {theirs} of the peer is none of {ours}")
-    seconds = best_time_s(lambda: function(*parameters, data), 3)
+    seconds = measuring.best_time_s(lambda: function(*parameters, data), 3)
     return {"reference": f"NIST's C code in {PEER_PACKAGE}", "reference_value": seconds}
 
 
@@ -99,47 +71,26 @@ def measure(bits: np.ndarray) -> list[dict[str, Any]]:
         if not found.was_run:
             sys.stderr.write(f"{test} is left out: {found.refusal}\n")
             continue
-        seconds = best_time_s(lambda test=test: suite.run_one(test, bits), 5)
-        lines.append(measurement(f"sp800_22_{test}_{bits.size}", seconds, **peer_of(test, bits)))
+        seconds = measuring.best_time_s(lambda test=test: suite.run_one(test, bits), 5)
+        lines.append(
+            measuring.measurement(
+                f"sp800_22_{test}_{bits.size}", seconds, "s", **peer_of(test, bits)
+            )
+        )
     limit: dict[str, Any] = {}
     if bits.size == BITS:
         limit = {"reference": "limit of 5 s for 15 tests", "reference_value": LIMIT_S}
-    whole = best_time_s(lambda: suite.run(bits), 3)
-    return [*lines, measurement(f"sp800_22_all_{bits.size}", whole, **limit)]
-
-
-def document(bits: int = BITS) -> dict[str, Any]:
-    """Everything measured, in the form that all benchmarks share."""
-    # with the seed 1 the walk of a megabit has more than 500 returns to zero
-    sequence = np.random.Generator(np.random.PCG64(1)).integers(0, 2, bits, dtype=np.uint8)
-    return {
-        "schema": "qlq.benchmark/1",
-        "machine": {
-            "system": platform.system(),
-            "architecture": platform.machine(),
-            "python": platform.python_version(),
-            "cores": os.cpu_count(),
-        },
-        "measurements": measure(sequence),
-    }
+    whole = measuring.best_time_s(lambda: suite.run(bits), 3)
+    return [*lines, measuring.measurement(f"sp800_22_all_{bits.size}", whole, "s", **limit)]
 
 
 def main() -> None:
-    """Print the figures as a table, or as one JSON document."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--small", action="store_true", help="a tenth of the bits")
-    asked = parser.parse_args()
-    found = document(SMALL_BITS if asked.small else BITS)
-    if asked.json:
-        json.dump(found, sys.stdout, indent=2)
-        print()
-        return
-    for line in found["measurements"]:
-        ratio = "" if line["ratio"] is None else f"{line['ratio']:8.3f} x {line['reference']}"
-        print(f"{line['name']:44} {line['value']:9.4f} {line['unit']:3}{ratio}")
-        if "reason" in line:
-            print(f"{'':45}{line['reason']}")
+    """Measure and print."""
+    asked = measuring.options(__doc__, small="a tenth of the bits")
+    # with the seed 1 the walk of a megabit has more than 500 returns to zero
+    bits = SMALL_BITS if asked.small else BITS
+    sequence = np.random.Generator(np.random.PCG64(1)).integers(0, 2, bits, dtype=np.uint8)
+    measuring.show(measure(sequence), asked)
 
 
 if __name__ == "__main__":
