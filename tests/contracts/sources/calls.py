@@ -84,6 +84,10 @@ class Calls(Contract):
         return answer.count + u128(len(answer.text))
 
     @external
+    def ask_odd(self, other: Address, number: u64) -> bool:
+        return at(Other, other).odd(number)
+
+    @external
     def ask_raw(self, other: Address, number: u64) -> Bytes[12]:
         return at(Other, other).raw(number)
 
