@@ -25,6 +25,7 @@ QLQError
     KeyStoreDamaged      bytes of the store have changed; nothing in it is used any more
   LedgerError            the ledger cannot do what was asked
     LedgerDamaged          bytes of the ledger have changed, or do not follow from each other
+    BlockMissing           this node has voted on a block that no log has any more (height, block)
   CryptoError            BadSignature | BadTag
   ArchiveInvalid         an archive that does not verify (findings)
   InvalidPulse           a beacon pulse or chain that does not verify (reason, index)
@@ -242,6 +243,24 @@ class LedgerDamaged(LedgerError):
     """Bytes of the ledger are not those that were written, or do not follow from each other."""
 
 
+class BlockMissing(LedgerError):
+    """This node has voted on a block of the next height, and no log has it any more.
+
+    Attributes:
+        height: Of the block.
+        block: Its hash.
+    """
+
+    def __init__(self, *, height: int, block: bytes, way_out: str) -> None:
+        """Keep which block it is; the message ends with the way out."""
+        super().__init__(
+            f"this node has voted on block {height} ({block.hex()}), and its engine's log has not "
+            f"got it any more: {way_out}"
+        )
+        self.height = height
+        self.block = block
+
+
 class CryptoError(QLQError):
     """A cryptographic check failed."""
 
@@ -381,9 +400,7 @@ class CallFailed(ContractError):
         line: Of that contract's source; 0 where there is none.
     """
 
-    def __init__(
-        self, message: str, *, status: str, reason: str, contract: str, line: int
-    ) -> None:
+    def __init__(self, message: str, *, status: str, reason: str, contract: str, line: int) -> None:
         """Keep the place and the reason."""
         place = f"{contract}, line {line}" if line else contract
         super().__init__(f"{status} in {place}: {message}")

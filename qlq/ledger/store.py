@@ -221,6 +221,15 @@ class LedgerStore:
                 query = "INSERT OR IGNORE INTO records VALUES (?, ?, ?, ?, ?)"
                 db.execute(query, (*row, self._seals.tag(row)))
 
+    def forget_records(self, height: int) -> int:
+        """Destroy what the node said of a height that has no final block; how many records.
+
+        Only for a node that nobody has heard: whoever has could see it contradict itself.
+        """
+        query = "DELETE FROM records WHERE height = ? AND kind != ?"
+        with self._transaction() as db:
+            return db.execute(query, (height, RecordKind.EVIDENCE)).rowcount
+
     def put_data(self, commitment: bytes, data: bytes) -> None:
         """Keep data that a commitment of the chain commits to, sealed."""
         with self._transaction() as db:

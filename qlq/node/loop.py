@@ -35,6 +35,7 @@ from qlq.consensus.phases import (
 from qlq.consensus.votes import SignedVote
 from qlq.crypto.signing import SigningKey
 from qlq.errors import (
+    BlockMissing,
     InvalidBlock,
     InvalidCertificate,
     InvalidVote,
@@ -244,9 +245,13 @@ class Loop:
         """Keep a final block and go on from it."""
         held = self._held.get(certificate.block)
         if held is None:
-            raise LedgerError(
-                f"block {certificate.block.hex()} is final, and this node has not got it: "
-                "repair the ledger from a peer's export"
+            is_alone = len(execution.read_validators(self.state).current) == 1
+            raise BlockMissing(
+                height=self.tip.height + 1,
+                block=certificate.block,
+                way_out="put the log's file back, or give the block up: qlq ledger recover"
+                if is_alone
+                else "repair the ledger from a peer's export: qlq ledger repair --from FILE",
             )
         self._store.append(held.block, certificate, held.outcome)
         self.state.accept(held.outcome.changes, held.outcome.tree)

@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from qlq.errors import ConfigError, LedgerError
+from qlq.errors import ConfigError, LedgerDamaged, LedgerError
 
 FILE = "engine.sqlite"
 KEPT_MAX = 16
 """Entries that stay: the file is short, and a restart needs the last one."""
+_DAMAGE_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS log (position INTEGER PRIMARY KEY, entry BLOB NOT NULL) STRICT"
 )
@@ -88,7 +89,11 @@ class SoloEngine:
         try:
             yield
         except sqlite3.Error as error:
+            if (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in _DAMAGE_CODES:
+                raise LedgerDamaged(
+                    f"{self._path}: {error}: move it away while no command runs, then qlq ledger "
+                    "recover: final blocks are not in it"
+                ) from error
             raise LedgerError(
-                f"cannot use {self._path}: {error}: check its folder's permissions and free space; "
-                "if it is damaged, it may be moved away while no command runs"
+                f"cannot use {self._path}: {error}: check its folder's permissions and free space"
             ) from error
