@@ -10,7 +10,7 @@ import itertools
 import time
 from dataclasses import dataclass
 
-from qlq.errors import InvalidTransaction, KeyStoreError, LocalMisuse
+from qlq.errors import InvalidTransaction, KeyAlreadyDelivered, KeyNotFound, LocalMisuse
 from qlq.faults import TransactionFault
 from qlq.ledger import admission, sealing, transaction, transition
 from qlq.ledger.mempool import Mempool, Waiting
@@ -91,6 +91,7 @@ class Validator:
         Raises:
             InvalidTransaction: It may not wait. A link key is used up only by an envelope that
                 opened.
+            KeyStoreError: This node's own store cannot be used; no fault of the sender.
         """
         limits = self.rules.genesis.limits
         sealed = sealing.decode(data, bytes_max=limits.sealed_bytes_max)
@@ -103,7 +104,9 @@ class Validator:
         try:
             with self._link_keys.using(record.key_id) as link:
                 signed = sealing.unseal(sealed, self._opener, lambda _: link)
-        except (KeyStoreError, LocalMisuse) as error:
+        except KeyAlreadyDelivered as error:
+            raise InvalidTransaction(TransactionFault.SEAL_KEY_REUSED, str(error)) from error
+        except (KeyNotFound, LocalMisuse) as error:
             raise InvalidTransaction(TransactionFault.SEAL_KEY_UNKNOWN, str(error)) from error
         return self._take_in(signed, peer)
 
