@@ -273,6 +273,22 @@ def test_signatures_are_made_in_their_contexts() -> None:
     verify(new, proof, b"qlq/rotation/1", chain + bytes.fromhex(account))
 
 
+def test_what_is_signed_now_is_signed_as_then(world: Any) -> None:
+    """Ed25519 signs one message in one way."""
+    made, alice, node = genesis.decode(data("genesis")), world.person("alice"), world.node("0")
+    assert made.to_bytes() == world.chain(genesis.FEES, rich=(alice,)).rules.genesis.to_bytes()
+    first = transaction.decode(data("transactions"))
+    shown = alice.key.verifying_key
+    again = transaction.sign(first.draft, alice.address, alice.key, shown=shown)
+    assert SignedTransaction(first.draft, (again,)) == first
+    rotation = transaction.rotation(alice.address, world.person("new").key, chain=made.chain)
+    assert codec.encode(rotation).hex() == GOLDEN["operations"]["rotate"]["bytes"]
+    vote = votes.decode(data("vote"))
+    cast = votes.sign(vote.vote, node.key, signer=node.address)
+    assert cast == vote
+    assert certificate.make([cast], validators=made.validators).to_bytes() == data("certificate")
+
+
 def test_the_kept_block_still_does_what_it_did() -> None:
     """The state before and after it entry by entry, its receipts, and its certificate."""
     made = genesis.decode(data("genesis"))
