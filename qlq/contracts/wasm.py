@@ -8,11 +8,15 @@ whose number stands at `wasm_memory.METHOD`: it finds the arguments, encoded, at
 from __future__ import annotations
 
 import dataclasses
+from functools import cache
+from itertools import chain
+from typing import Any
 
 from qlq.contracts import values, wasm_frame, wasm_memory, wasm_statements, wasm_wide, wasm_words
 from qlq.contracts.expressions import CallFunction
 from qlq.contracts.machine import IMPORT_MODULE
-from qlq.contracts.program import Function, FunctionKind, Program
+from qlq.contracts.program import Function, FunctionKind, Program, Statement
+from qlq.contracts.values import BytesType, EnumType, StructType
 from qlq.contracts.wasm_binary import PAGE_BYTES, Code, Module, Op, Signature
 from qlq.contracts.wasm_frame import Body, Constants, Frame
 from qlq.contracts.wasm_library import HOST_CALLS, Library
@@ -61,7 +65,9 @@ def _functions(program: Program, library: Library, constants: Constants) -> list
     """All functions in the order of the program; written callers first, see `wasm_frame`."""
     codes = [Code(wasm_statements.signature(function)) for function in program.functions]
     calls = [called(function.body) for function in program.functions]
-    waiting = [sum(index in of for of in calls) for index in range(len(codes))]
+    waiting = [0] * len(codes)
+    for callee in chain.from_iterable(calls):
+        waiting[callee] += 1
     bases = [wasm_memory.SLOTS] * len(codes)
     ready = [index for index, count in enumerate(waiting) if not count]
     loops, ends = 0, []
@@ -89,18 +95,27 @@ def _functions(program: Program, library: Library, constants: Constants) -> list
     return codes
 
 
-def called(node: object) -> frozenset[int]:
-    """The functions that a statement or expression, or any of several, calls itself."""
+def called(body: tuple[Statement, ...]) -> frozenset[int]:
+    """The functions that are called somewhere in these statements."""
     found: set[int] = set()
-    if isinstance(node, CallFunction):
-        found.add(node.function)
-    if isinstance(node, tuple):
-        for part in node:
-            found |= called(part)
-    elif dataclasses.is_dataclass(node):
-        for field in dataclasses.fields(node):
-            found |= called(getattr(node, field.name))
+    waiting: list[Any] = [body]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, tuple):
+            waiting.extend(node)
+            continue
+        if isinstance(node, CallFunction):
+            found.add(node.function)
+        waiting.extend([getattr(node, name) for name in _parts(type(node))])
     return frozenset(found)
+
+
+@cache
+def _parts(kind: type) -> tuple[str, ...]:
+    """The fields of a kind of statements or expressions; anything else is walked no further."""
+    if not dataclasses.is_dataclass(kind) or issubclass(kind, BytesType | EnumType | StructType):
+        return ()
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def _entry(program: Program, library: Library, constants: Constants) -> Code:

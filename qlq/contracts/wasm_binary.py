@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 PAGE_BYTES = 65536
 MEMORY_EXPORT = "memory"
@@ -168,13 +169,11 @@ class Code:
 
     def i32(self, value: int) -> None:
         """A constant of 32 bits, given unsigned."""
-        self._written.append(Op.I32_CONST)
-        self._written += signed(_two_s_complement(value, 32))
+        self._written += _constant(Op.I32_CONST, value, 32)
 
     def i64(self, value: int) -> None:
         """A constant of 64 bits, given unsigned."""
-        self._written.append(Op.I64_CONST)
-        self._written += signed(_two_s_complement(value, 64))
+        self._written += _constant(Op.I64_CONST, value, 64)
 
     def get(self, local: int) -> None:
         """Push a local."""
@@ -289,6 +288,11 @@ def _two_s_complement(value: int, bits: int) -> int:
     if not 0 <= value < 1 << bits:
         raise ValueError(f"not an unsigned integer of {bits} bits: {value}")
     return value - (1 << bits) if value >> (bits - 1) else value
+
+
+@lru_cache(maxsize=4096)
+def _constant(op: Op, value: int, bits: int) -> bytes:
+    return bytes([op]) + signed(_two_s_complement(value, bits))
 
 
 def _vector(items: list[bytes]) -> bytes:
