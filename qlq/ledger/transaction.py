@@ -27,6 +27,7 @@ from qlq.ledger.operations import (
     Operation,
     RotateKey,
 )
+from qlq.provenance import Claim
 
 SIGNATURE_CONTEXT = b"qlq/tx/1"
 ROTATION_CONTEXT = b"qlq/rotation/1"
@@ -237,7 +238,8 @@ def check_seals(seals: tuple[SealRecord, ...]) -> None:
         _need(
             (seal.kind == SealKind.PQ) == (not seal.key_id), "a seal whose key is missing or extra"
         )
-        _need(seal.claim >= 0, f"claim {seal.claim}")
+        _need(seal.claim in set(Claim), f"claim {seal.claim}")
+        _need(bool(seal.key_id) or seal.claim == 0, f"claim {seal.claim} of no key")
 
 
 def _check_signers(signed: SignedTransaction) -> None:

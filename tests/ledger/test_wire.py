@@ -43,7 +43,7 @@ from qlq.ledger.parcel import Content, Parcel
 from qlq.ledger.receipt import Receipt, Status
 from qlq.ledger.sealing import LinkKey, Opener, SealedTransaction
 from qlq.ledger.state import State
-from qlq.ledger.transaction import SealKind, SignedTransaction
+from qlq.ledger.transaction import SealKind, SealRecord, SignedTransaction
 from qlq.ledger.transition import Rules
 from qlq.provenance import Claim
 
@@ -525,3 +525,18 @@ def test_an_unknown_operation_is_refused() -> None:
         fields = [*draft[:6], [[tag, *draft[6][0][1:]]], *draft[7:]]
         with pytest.raises(InvalidTransaction):
             transaction.decode(b"\1" + packed([fields, authorisations]))
+
+
+def test_a_seal_claims_what_there_is_to_claim() -> None:
+    """Nothing without a link key, and nothing that has no name."""
+    key_id = bytes(16)
+    for claim in Claim:
+        transaction.check_seals((SealRecord(bytes(32), SealKind.QKD_AND_PQ, key_id, claim),))
+    for record in (
+        SealRecord(bytes(32), SealKind.PQ, b"", 1),
+        SealRecord(bytes(32), SealKind.QKD_AND_PQ, key_id, 4),
+        SealRecord(bytes(32), SealKind.QKD, key_id, 1 << 62),
+    ):
+        with pytest.raises(InvalidTransaction) as caught:
+            transaction.check_seals((record,))
+        assert caught.value.reason is TransactionFault.MALFORMED
