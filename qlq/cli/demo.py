@@ -23,7 +23,7 @@ def demo(
     backend: Annotated[str, typer.Option(help="Backend URI.")] = BACKEND,
     json: qkd.Json = False,
 ) -> None:
-    """Keys with and without an eavesdropper, and randomness, on simulated noise. Keeps nothing."""
+    """The whole story on simulated noise: keys, randomness, a ledger. Keeps nothing."""
     console.State.document_schema = SCHEMA if json else None
     from qlq.node import demonstration, orders
 
@@ -35,21 +35,20 @@ def demo(
         ),
         ("E91", orders.Order(protocol="e91", backend=backend, pulses=2 * PULSES)),
     )
-    told = [
-        (title, session.document)
-        for (title, _), session in zip(
-            stories,
-            orders.fulfil_passing([order for _, order in stories], console.tell),
-            strict=True,
-        )
-    ]
-    random = demonstration.randomness(backend, settings.load(), console.tell)
+    with demonstration.passing(settings.load()) as home:
+        # the first session's key stays in the passing home: it will seal a transaction
+        made = [orders.fulfil(stories[0][1], home, console.tell)]
+        made += orders.fulfil_passing([order for _, order in stories[1:]], console.tell)
+        random = demonstration.randomness(backend, home, console.tell)
+        chain = demonstration.ledger(home, console.tell)
     if json:
-        sessions = [document for _, document in told]
-        console.document(SCHEMA, {"sessions": sessions, "randomness": random})
+        sessions = [session.document for session in made]
+        console.document(SCHEMA, {"sessions": sessions, "randomness": random, "ledger": chain})
         return
-    _show(told)
+    titles = (title for title, _ in stories)
+    _show([(title, one.document) for title, one in zip(titles, made, strict=True)])
     _show_randomness(random)
+    _show_ledger(chain)
     console.out().print(NEXT)
 
 
@@ -101,3 +100,22 @@ def _show_randomness(told: dict[str, Any]) -> None:
     out = console.out()
     out.print(table)
     out.print(f"Worth: {draw['reasons'][0]}")
+
+
+def _show_ledger(told: dict[str, Any]) -> None:
+    """A table of the transfer, its proof and the chain's verification."""
+    from rich.table import Table
+
+    sent, proof, checked = told["transfer"], told["proof"], told["verification"]
+    seal = sent["sealed_with"]
+    table = Table(title="A ledger that uses the session's key", show_header=False)
+    table.add_row("transfer", f"alice to bob: {sent['amount']} {sent['asset']}, {sent['status']}")
+    table.add_row("sealed with", f"{seal['kind']}, key {seal['key_id']} ({seal['claim']})")
+    table.add_row("block", f"{sent['height']}, transaction {sent['tx_id'][:32]}…")
+    for name, held in told["balances"].items():
+        table.add_row(name, ", ".join(f"{amount} {symbol}" for symbol, amount in held.items()))
+    verdict = "holds" if proof["valid"] else "DOES NOT HOLD"
+    table.add_row("proof", f"{verdict}: leaf {proof['index']} of {proof['size']}")
+    state = "every block follows" if checked["valid"] else "NOT VERIFIED"
+    table.add_row("ledger verify", f"{state}, height {checked['height']}")
+    console.out().print(table)

@@ -92,7 +92,7 @@ def show(name: Name, *, home: purse.Home = None, json: purse.Json = False) -> No
     console.State.document_schema = SCHEMA_SHOW if json else None
     from qlq.node import wallets
 
-    shown = wallets.show(name, settings.load(home=home), console.tell)
+    shown = wallets.show(name, settings.load(home=home))
     if json:
         console.document(SCHEMA_SHOW, shown)
         return

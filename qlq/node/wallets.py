@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from qlq.config import Settings
@@ -47,23 +47,49 @@ class AssetFacts:
     decimals: int
 
 
-@contextmanager
-def ledger(settings: Settings, tell: Tell) -> Iterator[Validator]:
-    """The home's validator; a home without a ledger begins one with the default rules.
+def need_ledger(settings: Settings) -> None:
+    """Return if a home has a ledger; only a first asset begins one by itself.
 
     Raises:
-        ConfigError, LedgerDamaged, LedgerError: It cannot be used.
+        ConfigError: It has none.
     """
     if not chains.exists(settings):
-        beacon = certifying.open_signer(settings).verifying_key
-        default = Beginning(DEFAULT_NAME, genesis.QUOTAS, genesis.Limits(), beacon, 0)
-        made = chains.begin(default, settings)
-        tell(
-            f"began the ledger {made.chain.hex()[:16]}… in {chains.folder(settings)}: this node is "
-            "its validator and administrator"
+        raise ConfigError(
+            f"no ledger in {chains.folder(settings)}: qlq ledger init begins one, and so does the "
+            "first qlq asset define"
         )
+
+
+def _begin(purse: Purse, settings: Settings, tell: Tell) -> None:
+    """Begin a ledger with the default rules, for an account that can sign."""
+    with _unlock(settings, purse):
+        beacon = certifying.open_signer(settings).verifying_key
+    default = Beginning(DEFAULT_NAME, genesis.QUOTAS, genesis.Limits(), beacon, 0)
+    made = chains.begin(default, settings)
+    tell(
+        f"began the ledger {made.chain.hex()[:16]}… in {chains.folder(settings)}: this node is "
+        "its validator and administrator"
+    )
+
+
+def record(
+    purse: Purse | None, operation: Operation, settings: Settings, tell: Tell
+) -> dict[str, Any]:
+    """Something that moves no asset, final: of an account, or with None of the node's own.
+
+    Raises:
+        ConfigError, InvalidTransaction: See `act`.
+    """
+    need_ledger(settings)
+    if purse is not None:
+        accounts.find(settings.home, purse.name)
     with chains.opened(settings) as validator:
-        yield validator
+        if purse is None:
+            sent = transacting.send_own(validator, chains.open_keys(settings), operation)
+        else:
+            wish = Wish((operation,), seal=SealPolicy.PQ)
+            sent = act(purse, wish, validator, settings, tell)
+    return document(sent)
 
 
 def act(
@@ -122,7 +148,8 @@ def send(
     """
     source = accounts.find(settings.home, purse.name).address
     target = resolve(to, settings)
-    with ledger(settings, tell) as validator:
+    need_ledger(settings)
+    with chains.opened(settings) as validator:
         facts = find_asset(validator.state, asset)
         units = amounts.parse(amount, facts.decimals)
         if transacting.needs_enrolment(validator, target) and is_own(target, settings):
@@ -147,8 +174,11 @@ def define(
     operation = operations.DefineAsset(symbol, decimals, units)
     operations.check(operation)
     accounts.find(settings.home, purse.name)
-    with ledger(settings, tell) as validator:
-        sent = act(purse, Wish((operation,), seal=SealPolicy.PQ), validator, settings, tell)
+    asked = Purse(purse.name, cache(purse.passphrase))
+    if not chains.exists(settings):
+        _begin(asked, settings, tell)
+    with chains.opened(settings) as validator:
+        sent = act(asked, Wish((operation,), seal=SealPolicy.PQ), validator, settings, tell)
     made = records.asset_id(sent.transaction, 0)
     return {"asset_id": address.to_text(made, Kind.ASSET), **document(sent)}
 
@@ -164,7 +194,8 @@ def issue(
 ) -> dict[str, Any]:
     """New units for an account; the issuer is the account of this home that defined the asset."""
     target = resolve(to, settings)
-    with ledger(settings, tell) as validator:
+    need_ledger(settings)
+    with chains.opened(settings) as validator:
         facts = find_asset(validator.state, symbol)
         issuer = holdings.find_asset(validator.state, facts.id).issuer
         owner = next((a for a in accounts.listed(settings.home) if a.address == issuer), None)
@@ -183,7 +214,8 @@ def issue(
 def burn(purse: Purse, symbol: str, amount: str, settings: Settings, tell: Tell) -> dict[str, Any]:
     """Units of the account's that cease to exist."""
     accounts.find(settings.home, purse.name)
-    with ledger(settings, tell) as validator:
+    need_ledger(settings)
+    with chains.opened(settings) as validator:
         facts = find_asset(validator.state, symbol)
         units = amounts.parse(amount, facts.decimals)
         wish = Wish((operations.Burn(facts.id, units),), seal=SealPolicy.PQ)
@@ -192,10 +224,11 @@ def burn(purse: Purse, symbol: str, amount: str, settings: Settings, tell: Tell)
 
 def rotate(purse: Purse, algorithm: Algorithm, settings: Settings, tell: Tell) -> dict[str, Any]:
     """Another key for an account: kept beside the old one, on the chain, then in its place."""
+    need_ledger(settings)
     passphrase = purse.passphrase()
     account, new = accounts.begin_rotation(settings.home, purse.name, algorithm, passphrase)
     asked = Purse(purse.name, lambda: passphrase)
-    with ledger(settings, tell) as validator:
+    with chains.opened(settings) as validator:
         known = holdings.find_account(validator.state, account.address)
         if known is not None and known.key == new.verifying_key.to_bytes():
             accounts.finish_rotation(settings.home, purse.name, passphrase)
@@ -207,7 +240,25 @@ def rotate(purse: Purse, algorithm: Algorithm, settings: Settings, tell: Tell) -
     return {"name": purse.name, "algorithm": algorithm.word, **document(sent)}
 
 
-def show(name: str, settings: Settings, tell: Tell) -> dict[str, Any]:
+def enrol(text: str, settings: Settings) -> dict[str, Any]:
+    """Let an account send and receive on a chain with quotas; the document of `ledger enrol`.
+
+    Args:
+        text: An address, or the name of an account of this home.
+        settings: Of a home whose node is an administrator of its chain.
+
+    Raises:
+        ConfigError: No address, or no ledger.
+        InvalidTransaction: It is enrolled already, or this node may not.
+    """
+    account = resolve(text, settings)
+    need_ledger(settings)
+    with chains.opened(settings) as validator:
+        sent = transacting.enrol(validator, chains.open_keys(settings), account)
+    return {"address": address.to_text(account), **document(sent)}
+
+
+def show(name: str, settings: Settings) -> dict[str, Any]:
     """An account's address, nonce and balances; the document of `wallet show`."""
     account = accounts.find(settings.home, name)
     shown: dict[str, Any] = {
@@ -220,7 +271,7 @@ def show(name: str, settings: Settings, tell: Tell) -> dict[str, Any]:
     }
     if not chains.exists(settings):
         return shown
-    with ledger(settings, tell) as validator:
+    with chains.opened(settings) as validator:
         known = holdings.find_account(validator.state, account.address)
         if known is not None:
             shown["nonce"], shown["enrolled"] = known.nonce, True

@@ -13,7 +13,7 @@ from qlq.cli.main import run
 SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "schemas" / "qlq.demo.json"
 
 
-def test_the_demo_tells_of_keys_and_of_randomness_and_keeps_nothing(
+def test_the_demo_tells_of_keys_randomness_and_a_ledger_and_keeps_nothing(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert run(["demo", "--json"]) == 0
@@ -30,4 +30,13 @@ def test_the_demo_tells_of_keys_and_of_randomness_and_keeps_nothing(
     assert random["certificate"]["valid"]
     assert random["beacon"]["valid"]
     assert random["beacon"]["pulses"] == 2
+    ledger = told["ledger"]
+    # the key of the first session, named on the chain, has sealed the transfer
+    assert ledger["transfer"]["sealed_with"]["key_id"] == with_key["key_id"]
+    assert ledger["transfer"]["sealed_with"]["claim"] == with_key["worth"]["claim"]
+    assert ledger["balances"] == {"alice": {"GOLD": "987.50"}, "bob": {"GOLD": "12.50"}}
+    # enrol alice, define, issue, enrol bob, send: the fifth of five blocks
+    assert (ledger["proof"]["index"], ledger["proof"]["size"]) == (4, 5)
+    assert ledger["proof"]["valid"]
+    assert ledger["verification"] == {"height": 5, "valid": True}
     assert list(tmp_path.iterdir()) == []
