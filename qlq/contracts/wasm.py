@@ -8,7 +8,6 @@ whose number stands at `wasm_memory.METHOD`: it finds the arguments, encoded, at
 from __future__ import annotations
 
 import dataclasses
-from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -110,12 +109,16 @@ def called(body: tuple[Statement, ...]) -> frozenset[int]:
     return frozenset(found)
 
 
-@cache
+_TYPES = (BytesType, EnumType, StructType)
+_PARTS: dict[type, tuple[str, ...]] = {}
+
+
 def _parts(kind: type) -> tuple[str, ...]:
     """The fields of a kind of statements or expressions; anything else is walked no further."""
-    if not dataclasses.is_dataclass(kind) or issubclass(kind, BytesType | EnumType | StructType):
-        return ()
-    return tuple(field.name for field in dataclasses.fields(kind))
+    if kind not in _PARTS:
+        is_node = dataclasses.is_dataclass(kind) and kind not in _TYPES
+        _PARTS[kind] = tuple(field.name for field in dataclasses.fields(kind)) if is_node else ()
+    return _PARTS[kind]
 
 
 def _entry(program: Program, library: Library, constants: Constants) -> Code:
