@@ -41,6 +41,29 @@ def _create(path: Path, content: bytes) -> None:
     _sync(path.parent)
 
 
+def create(path: Path, content: bytes) -> None:
+    """Make a file that is not there yet, synced and readable by the owner alone; all at once.
+
+    Raises:
+        ConfigError: There is one already, or the folder cannot be written.
+    """
+    try:
+        draft = _draft(path, content)
+        try:
+            path.hardlink_to(draft)  # unlike a rename, never over another file
+        finally:
+            draft.unlink()
+        _sync(path.parent)
+    except FileExistsError as error:
+        raise ConfigError(
+            f"{path} is there already: choose another name, or move it away"
+        ) from error
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {path}: {error.strerror}: check the permissions of its folder"
+        ) from error
+
+
 def replace(path: Path, content: bytes) -> None:
     """Give the file this content, synced and readable by the owner alone; all at once.
 

@@ -48,7 +48,7 @@ class AssetFacts:
 
 
 def need_ledger(settings: Settings) -> None:
-    """Return if a home has a ledger; only a first asset begins one by itself.
+    """Return if a home has a ledger; only a first asset or contract begins one by itself.
 
     Raises:
         ConfigError: It has none.
@@ -60,16 +60,25 @@ def need_ledger(settings: Settings) -> None:
         )
 
 
-def _begin(purse: Purse, settings: Settings, tell: Tell) -> None:
-    """Begin a ledger with the default rules, for an account that can sign."""
-    with _unlock(settings, purse):
+@contextmanager
+def ledger(settings: Settings, tell: Tell) -> Iterator[Validator]:
+    """The home's validator; a home without a ledger begins one with the default rules.
+
+    For what a ledger may begin with: an asset, a contract. Others need one, see `need_ledger`.
+
+    Raises:
+        ConfigError, LedgerDamaged, LedgerError: It cannot be used.
+    """
+    if not chains.exists(settings):
         beacon = certifying.open_signer(settings).verifying_key
-    default = Beginning(DEFAULT_NAME, genesis.QUOTAS, genesis.Limits(), beacon, 0)
-    made = chains.begin(default, settings)
-    tell(
-        f"began the ledger {made.chain.hex()[:16]}… in {chains.folder(settings)}: this node is "
-        "its validator and administrator"
-    )
+        default = Beginning(DEFAULT_NAME, genesis.QUOTAS, genesis.Limits(), beacon, 0)
+        made = chains.begin(default, settings)
+        tell(
+            f"began the ledger {made.chain.hex()[:16]}… in {chains.folder(settings)}: this node is "
+            "its validator and administrator"
+        )
+    with chains.opened(settings) as validator:
+        yield validator
 
 
 def record(
@@ -176,8 +185,9 @@ def define(
     accounts.find(settings.home, purse.name)
     asked = Purse(purse.name, cache(purse.passphrase))
     if not chains.exists(settings):
-        _begin(asked, settings, tell)
-    with chains.opened(settings) as validator:
+        with _unlock(settings, asked):  # a ledger is begun for an account that can sign only
+            pass
+    with ledger(settings, tell) as validator:
         sent = act(asked, Wish((operation,), seal=SealPolicy.PQ), validator, settings, tell)
     made = records.asset_id(sent.transaction, 0)
     return {"asset_id": address.to_text(made, Kind.ASSET), **document(sent)}

@@ -55,3 +55,21 @@ def test_destroying_overwrites_and_removes(tmp_path: Path) -> None:
     assert old.read_bytes() == bytes(5)
     with pytest.raises(ConfigError, match="secret"):
         private_files.destroy(path)
+
+
+def test_what_is_made_is_whole_and_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    private_files.create(path, b"whole")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"whole", 0o600)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nothing_is_made_over_another_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"other")
+    with pytest.raises(ConfigError, match="is there already"):
+        private_files.create(path, b"whole")
+    assert path.read_bytes() == b"other"
+    with pytest.raises(ConfigError, match="cannot write"):
+        private_files.create(tmp_path / "no" / "folder", b"whole")
+    assert list(tmp_path.iterdir()) == [path]
