@@ -158,7 +158,8 @@ class ContractCalls:
         outcome = self._engine.deploy(ledger, _env(work), call, compiled)
         record = ContractRecord(wanted.source, wanted.compiler, wanted.code_hash, work.sender)
         work.overlay.put(records.contract_key(contract), codec.encode(record))
-        holdings.put_account(work.overlay, contract, Account())
+        if holdings.find_account(work.overlay, contract) is None:  # somebody may have paid into it
+            holdings.put_account(work.overlay, contract, Account())
         _apply(work, outcome)
         work.result = contract
         work.emit("deployed", contract, wanted.code_hash)
