@@ -178,8 +178,6 @@ def cut(writer: Writer, expression: Slice) -> None:
         code.get(stop)
         code.op(Op.I64_GT_U, Op.I32_OR)
         _fail_if(writer.body, Reason.INDEX, expression.line)
-        writer.words(to, values.size(expression.type))
-        writer.body.call("clear")
         code.i32(to)
         code.get(stop)
         code.get(start)
@@ -194,6 +192,7 @@ def cut(writer: Writer, expression: Slice) -> None:
         code.i32(to)
         code.access(Op.I32_LOAD16_U, 0)
         writer.body.call("copy")
+    _pad(writer, to, expression.type)
     code.i32(to)
 
 
@@ -205,8 +204,6 @@ def concatenate(writer: Writer, expression: Concatenate) -> None:
         code.set(left)
         writer.push(expression.right)
         code.set(right)
-        writer.words(to, values.size(expression.type))
-        writer.body.call("clear")
         code.i32(to + LENGTH_BYTES)
         push_content(writer, left)
         writer.body.call("copy")
@@ -222,7 +219,23 @@ def concatenate(writer: Writer, expression: Concatenate) -> None:
             code.access(Op.I32_LOAD16_U, 0)
         code.op(Op.I32_ADD)
         code.access(Op.I32_STORE16, 0)
+    _pad(writer, to, expression.type)
     code.i32(to)
+
+
+def _pad(writer: Writer, address: int, kind: BytesType) -> None:
+    """Zeros behind the content, whose length is there."""
+    code = writer.code
+    with writer.body.spare(_I32) as count:
+        code.i32(address)
+        code.access(Op.I32_LOAD16_U, 0)
+        code.tee(count)
+        code.i32(address + LENGTH_BYTES)
+        code.op(Op.I32_ADD)
+        code.i32(kind.capacity)
+        code.get(count)
+        code.op(Op.I32_SUB)
+    writer.body.call("clear")
 
 
 def push_content(writer: Writer, source: int) -> None:

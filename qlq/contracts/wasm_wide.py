@@ -186,9 +186,11 @@ def _divide_bits(
     """Divide `rest` * 2^128 + `first` by `second`, which is above `rest`; a bit at a time.
 
     The dividend is shifted left out of `first` into `rest`, and the quotient comes in at its
-    other end. What is shifted out of `rest` makes it larger than any divisor.
+    other end. What is shifted out of `rest` makes it larger than any divisor. Nothing branches on
+    a bit of the quotient: all quotients take the same time, as they cost the same.
     """
-    count, out = code.local(_I64), code.local(_I64)
+    count, out, mask = code.local(_I64), code.local(_I64), code.local(_I64)
+    taken = code.local(_I64), code.local(_I64)
     code.i64(_WIDTH)
     code.set(count)
     code.block(Op.LOOP)
@@ -198,17 +200,23 @@ def _divide_bits(
     shift_in(code, rest[0], lambda: top_bit(code, first[1]))
     shift_in(code, first[1], lambda: top_bit(code, first[0]))
     shift_in(code, first[0], lambda: code.i64(0))
+    code.i64(0)
     code.get(out)
-    code.op(Op.I32_WRAP_I64)
     _less(code, rest, second)
-    code.op(Op.I32_EQZ, Op.I32_OR)
-    code.block(Op.IF)
-    _subtract(code, rest, second, rest)
+    code.op(Op.I32_EQZ, Op.I64_EXTEND_I32_U, Op.I64_OR)
+    code.tee(out)
+    code.op(Op.I64_SUB)
+    code.set(mask)
     code.get(first[0])
-    code.i64(1)
+    code.get(out)
     code.op(Op.I64_OR)
     code.set(first[0])
-    code.op(Op.END)
+    for half, other in zip(taken, second, strict=True):
+        code.get(other)
+        code.get(mask)
+        code.op(Op.I64_AND)
+        code.set(half)
+    _subtract(code, rest, taken, rest)
     count_down(code, count)
 
 

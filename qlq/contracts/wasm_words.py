@@ -219,32 +219,32 @@ def _write_multiply_divide(code: Code, library: Library) -> None:
     shift_in(code, rest, lambda: top_bit(code, low))
     shift_in(code, low, lambda: code.i64(0))
     code.get(out)
-    code.op(Op.I32_WRAP_I64)
     code.get(rest)
     code.get(2)
-    code.op(Op.I64_GE_U, Op.I32_OR)
-    code.block(Op.IF)
-    code.get(rest)
-    code.get(2)
-    code.op(Op.I64_SUB)
-    code.set(rest)
+    code.op(Op.I64_GE_U, Op.I64_EXTEND_I32_U, Op.I64_OR)
+    code.set(out)
     code.get(low)
-    code.i64(1)
+    code.get(out)
     code.op(Op.I64_OR)
     code.set(low)
-    code.op(Op.END)
+    code.get(rest)
+    code.get(2)
+    code.i64(0)
+    code.get(out)
+    code.op(Op.I64_SUB, Op.I64_AND, Op.I64_SUB)
+    code.set(rest)
     count_down(code, count)
     code.get(low)
 
 
 def _write_copy(code: Code, _library: Library) -> None:
-    """(to, from, size): eight bytes at a time, then one; the stretches do not overlap."""
+    """(to, from, size); the stretches are the same, or apart."""
 
-    def move(load: Op, store: Op) -> None:
+    def move(load: Op, store: Op, offset: int) -> None:
         code.get(0)
         code.get(1)
-        code.access(load, 0)
-        code.access(store, 0)
+        code.access(load, offset)
+        code.access(store, offset)
 
     _stride(code, 2, (0, 1), move)
 
@@ -252,13 +252,13 @@ def _write_copy(code: Code, _library: Library) -> None:
 def _write_clear(code: Code, _library: Library) -> None:
     """(to, size): zeros."""
 
-    def clear(load: Op, store: Op) -> None:
+    def clear(load: Op, store: Op, offset: int) -> None:
         code.get(0)
         if load is Op.I64_LOAD:
             code.i64(0)
         else:
             code.i32(0)
-        code.access(store, 0)
+        code.access(store, offset)
 
     _stride(code, 1, (0,), clear)
 
@@ -266,11 +266,11 @@ def _write_clear(code: Code, _library: Library) -> None:
 def _write_equal(code: Code, _library: Library) -> None:
     """(a, b, size) -> whether all bytes are the same."""
 
-    def leave_if_different(load: Op, _store: Op) -> None:
+    def leave_if_different(load: Op, _store: Op, offset: int) -> None:
         code.get(0)
-        code.access(load, 0)
+        code.access(load, offset)
         code.get(1)
-        code.access(load, 0)
+        code.access(load, offset)
         code.op(Op.I64_NE if load is Op.I64_LOAD else Op.I32_NE)
         code.block(Op.IF)
         code.i32(0)
@@ -281,12 +281,20 @@ def _write_equal(code: Code, _library: Library) -> None:
 
 
 def _stride(
-    code: Code, size: int, addresses: tuple[int, ...], step: Callable[[Op, Op], None]
+    code: Code, size: int, addresses: tuple[int, ...], step: Callable[[Op, Op, int], None]
 ) -> None:
-    """Take a step of eight bytes while there are eight, then of one while there is one."""
-    for width, load, store in (
-        (WIDE_BYTES, Op.I64_LOAD, Op.I64_STORE),
-        (1, Op.I32_LOAD8_U, Op.I32_STORE8),
+    """Four words at a time while there are so many, then one, then one byte.
+
+    Args:
+        code: To write into.
+        size: The parameter with the number of bytes.
+        addresses: The parameters that go along.
+        step: Writes what is done with a word or byte at an offset from the addresses.
+    """
+    for width, load, store, offsets in (
+        (4 * WIDE_BYTES, Op.I64_LOAD, Op.I64_STORE, range(0, 4 * WIDE_BYTES, WIDE_BYTES)),
+        (WIDE_BYTES, Op.I64_LOAD, Op.I64_STORE, range(1)),
+        (1, Op.I32_LOAD8_U, Op.I32_STORE8, range(1)),
     ):
         code.block(Op.BLOCK)
         code.block(Op.LOOP)
@@ -294,7 +302,8 @@ def _stride(
         code.i32(width)
         code.op(Op.I32_LT_U)
         code.branch_if(1)
-        step(load, store)
+        for offset in offsets:
+            step(load, store, offset)
         for address in addresses:
             code.get(address)
             code.i32(width)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from qlq.contracts import wasm_memory, wasm_words
+from qlq.contracts import gas, wasm_memory, wasm_words
 from qlq.contracts.host import Host, Transaction
 from qlq.contracts.journal import Journal
 from qlq.contracts.machine import IMPORT_MODULE, Instance, Machine
@@ -105,7 +105,7 @@ def test_an_error_of_the_ledger_comes_out_and_the_guest_goes_no_step_further(
 def test_a_failure_of_the_host_has_the_line_and_the_contract(ledger_class, opener) -> None:
     border = Border()
     instance = instance_of(opener(border.host_calls()), reader)
-    host = host_on(ledger_class(), 5 * 1_208 + 7)
+    host = host_on(ledger_class(), 5 * (gas.STORAGE_READ + 8 * gas.STORAGE_READ_BYTE) + 7)
     with pytest.raises(Failure) as raised:
         border.run(instance, host, 0, b"")
     assert (raised.value.line, raised.value.contract) == (LINE, CONTRACT)

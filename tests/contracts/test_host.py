@@ -42,16 +42,16 @@ def paid(made: Host) -> int:
 def test_an_entry_that_is_not_there_is_zero(ledger_class) -> None:
     made, _ = host_on(ledger_class())
     assert made.get(KEY, 16) == bytes(16)
-    assert paid(made) == 1_200 + 16
+    assert paid(made) == 1_500 + 16
 
 
 def test_an_entry_is_read_back_as_written(ledger_class) -> None:
     made, journal = host_on(ledger_class())
     made.put(KEY, b"\x01" + bytes(7))
-    assert paid(made) == 2_000 + 8 * 10 + 5_000
+    assert paid(made) == 2_500 + 8 * 10 + 5_000
     assert made.get(KEY, 8) == b"\x01" + bytes(7)
     made.put(KEY, b"\x02" + bytes(7))
-    assert paid(made) == 2 * (2_000 + 8 * 10) + 5_000 + 1_200 + 8
+    assert paid(made) == 2 * (2_500 + 8 * 10) + 5_000 + 1_500 + 8
     assert [write.value for write in journal.writes()] == [b"\x02" + bytes(7)]
 
 
@@ -59,7 +59,7 @@ def test_an_entry_is_read_back_as_written(ledger_class) -> None:
 def test_zero_removes_an_entry_and_makes_none(ledger_class, stored) -> None:
     made, journal = host_on(ledger_class(entries=dict(stored)))
     made.put(KEY, bytes(8))
-    assert paid(made) == 2_000 + 8 * 10
+    assert paid(made) == 2_500 + 8 * 10
     assert [write.value for write in journal.writes()] == [None] * len(stored)
     assert made.get(KEY, 8) == bytes(8)
 
@@ -75,7 +75,7 @@ def test_a_page_has_the_first_entries_and_pays_for_all_that_it_asks_for(ledger_c
     made, _ = host_on(ledger_class(entries=entries))
     found = made.page(prefix, prefix + b"\x05", 3, 9)
     assert found == [(bytes([number]), b"%08d" % number) for number in (5, 6, 7)]
-    assert paid(made) == 1_200 + 3 * (400 + 9)
+    assert paid(made) == 5_000 + 3 * (1_700 + 9)
 
 
 def test_a_page_pays_for_each_removed_entry_that_it_goes_past(ledger_class) -> None:
@@ -86,7 +86,7 @@ def test_a_page_pays_for_each_removed_entry_that_it_goes_past(ledger_class) -> N
         made.put(prefix + bytes([number]), bytes(8))
     before = made.gas
     assert [key for key, _ in made.page(prefix, prefix, 2, 9)] == [b"\x0a", b"\x0b"]
-    assert before - made.gas == 1_200 + 2 * (400 + 9) + 10 * 400
+    assert before - made.gas == 5_000 + 2 * (1_700 + 9) + 10 * 1_700
 
 
 def test_events_are_kept_in_order_and_bounded(ledger_class) -> None:
@@ -94,7 +94,7 @@ def test_events_are_kept_in_order_and_bounded(ledger_class) -> None:
     for number in range(64):
         made.emit("Paid", bytes([number]))
     assert journal.events == [Emitted(CONTRACT, "Paid", bytes([number])) for number in range(64)]
-    assert paid(made) == 64 * (1_000 + 8)
+    assert paid(made) == 64 * (1_200 + 8)
     with pytest.raises(Failure) as raised:
         made.emit("Paid", b"")
     assert raised.value.reason is Reason.EVENTS_TOO_MANY
@@ -118,7 +118,7 @@ def test_hashes_are_the_standard_s(ledger_class, size: int) -> None:
     data = bytes(range(256)) * 4
     assert made.sha256(data[:size]) == hashlib.sha256(data[:size]).digest()
     assert made.sha3_256(data[:size]) == hashlib.sha3_256(data[:size]).digest()
-    assert paid(made) == 2 * (800 + 3 * size)
+    assert paid(made) == 2 * (1_600 + 3 * size)
 
 
 @pytest.mark.parametrize("algorithm", [Algorithm.ED25519, Algorithm.ML_DSA_65])
