@@ -40,7 +40,6 @@ _THROTTLED = frozenset(
     {"ThrottlingException", "Throttling", "TooManyRequestsException", "SlowDown", "RequestTimeout"}
 )
 _INVALID = frozenset({"ValidationException", "InvalidParameterValue"})
-_ABSENT = frozenset({"ResourceNotFoundException", "NoSuchKey", "ValidationException"})
 _WAYS_OUT = {
     "AccessDeniedException": "the account may not do this, check its policies",
     "AccessDenied": "the account may not read the results, check the bucket's policies",
@@ -48,6 +47,7 @@ _WAYS_OUT = {
     "DeviceOfflineException": "the device is offline, take another one or wait",
     "DeviceRetiredException": "the device is retired, take another one",
     "ResourceNotFoundException": "it does not exist there, check the ARN",
+    "NoSuchKey": "the result is not there, or not any more: look into the bucket",
     "NoSuchBucket": "the bucket does not exist, name one with ?bucket=",
 }
 _BAD_CREDENTIALS = frozenset(
@@ -109,7 +109,7 @@ def _of_answer(error: ClientError, what: str, doing: Doing, job_id: str) -> QLQE
         return AmbiguousSubmit(text) if doing is Doing.SUBMIT else TransientError(text)
     if doing is Doing.SUBMIT and code in _INVALID:
         return CircuitRejected(text)
-    if job_id and code in _ABSENT:
+    if job_id and code == "ResourceNotFoundException":
         return unknown_job(what, job_id)
     if code in _BAD_CREDENTIALS:
         return BackendUnavailable(f"{text} (renew the AWS credentials, as with aws configure)")

@@ -11,12 +11,14 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from qlq.backends import braket_errors, patience
+from qlq.backends import answers, braket_errors, patience
 from qlq.backends.port import Doing
 from qlq.errors import BackendUnavailable
 
@@ -109,9 +111,9 @@ def open_account(arn: str) -> Account:
         boto_session, config = _boto_session(arn.split(":")[3])
         _require_credentials(boto_session)
         session = AwsSession(boto_session=boto_session, config=config)
-        session.braket_client.meta.events.register(
-            "provide-client-params.braket.CreateQuantumTask", _named
-        )
+        events = session.braket_client.meta.events
+        events.register("provide-client-params.braket.CreateQuantumTask", _named)
+        events.register("after-call.braket", _require_whole)
         bucket_url = str(session.s3_client.meta.endpoint_url)
         _hide(boto_session)
         try:
@@ -147,7 +149,7 @@ def spending_limit(session: AwsSession, arn: str) -> SpendingLimit | None:
         return None
     filters = [{"name": "deviceArn", "operator": "EQUAL", "values": [arn]}]
     try:
-        with braket_errors.translated(f"spending limits of {arn}", doing=Doing.READ):
+        with _reading(f"spending limits of {arn}"):
             answer = search(filters=filters)
     except BackendUnavailable:  # an account need not be allowed to see them
         return None
@@ -177,7 +179,7 @@ def tasks_with(session: AwsSession, arn: str, tag: str) -> list[dict[str, Any]]:
     filters = [{"name": "deviceArn", "operator": "EQUAL", "values": [arn]}]
 
     def page() -> dict[str, Any]:
-        with braket_errors.translated(f"tasks of {arn}", doing=Doing.READ):
+        with _reading(f"tasks of {arn}"):
             answer: dict[str, Any] = session.braket_client.search_quantum_tasks(
                 filters=filters, maxResults=_PAGE, **more
             )
@@ -215,6 +217,30 @@ def _named(params: dict[str, Any], **_: object) -> dict[str, Any]:
     words = [params["deviceArn"], *(f"{name}={tags[name]}" for name in sorted(tags))]
     token = hashlib.sha256("\n".join(words).encode()).hexdigest()
     return {**params, "clientToken": token}
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Translates errors of the client's calls that read."""
+    doing = Doing.READ
+    with answers.decoded(what, doing=doing), braket_errors.translated(what, doing=doing):
+        yield
+
+
+def _require_whole(*, parsed: Mapping[str, Any], model: Any, **more: Any) -> None:
+    """Refuse an answer without what the service model promises: the client takes any for one.
+
+    Raises:
+        TransientError: A member is missing.
+        AmbiguousSubmit: It is missing in the answer to a create.
+    """
+    is_error = more["http_response"].status_code >= HTTPStatus.MULTIPLE_CHOICES
+    if is_error or model.output_shape is None:
+        return
+    missing = sorted(set(model.output_shape.required_members) - parsed.keys())
+    if missing:
+        doing = Doing.SUBMIT if model.name == "CreateQuantumTask" else Doing.READ
+        raise answers.unreadable(model.name, f"without {missing[0]}", doing=doing)
 
 
 def _boto_session(region: str) -> tuple[Any, Any]:

@@ -10,13 +10,14 @@ twice makes one task.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qlq.backends import braket_errors, braket_layout, braket_session, dialects, patience
+from qlq.backends import answers, braket_errors, braket_layout, braket_session, dialects, patience
 from qlq.backends.braket_layout import Part, Ranges
 from qlq.backends.braket_session import PLAN_TAG, QUBITS_TAG, RANGES_TAG, TASK_TAG, Account
 from qlq.backends.port import Doing, Status, TransientError
@@ -82,9 +83,11 @@ class Tasks:
             more["device_parameters"] = _unwired(self._arn, len(qubits))
         with braket_errors.translated(f"bucket for {self._name}", doing=Doing.READ):
             bucket = destination[0] or self._account.session.default_bucket()
-        with braket_errors.translated(f"submit to {self._name}", doing=Doing.SUBMIT):
+        specification = _specification(plan, part, qubits)
+        what, doing = f"submit to {self._name}", Doing.SUBMIT
+        with answers.decoded(what, doing=doing), braket_errors.translated(what, doing=doing):
             task = self._account.device.run(
-                _specification(plan, part, qubits),
+                specification,
                 s3_destination_folder=(bucket, destination[1]),
                 shots=part.executions,
                 disable_qubit_rewiring=bool(qubits),
@@ -163,10 +166,15 @@ class Tasks:
 
         return AwsQuantumTask(arn, aws_session=self._account.session, quiet=True)
 
-    def _asking(self, job_id: str) -> Any:
-        """Translates errors of calls about one job."""
-        what = f"job {job_id} of {self._name}"
-        return braket_errors.translated(what, doing=Doing.READ, job_id=job_id)
+    @contextmanager
+    def _asking(self, job_id: str) -> Iterator[None]:
+        """Translates errors of the client's calls about one job; our own code stays outside."""
+        what, doing = f"job {job_id} of {self._name}", Doing.READ
+        with (
+            answers.decoded(what, doing=doing),
+            braket_errors.translated(what, doing=doing, job_id=job_id),
+        ):
+            yield
 
 
 def job_id_of(arns: Sequence[str]) -> str:

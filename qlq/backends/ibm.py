@@ -19,12 +19,14 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from qlq.backends import (
+    answers,
     ibm_account,
     ibm_choices,
     ibm_errors,
@@ -193,8 +195,12 @@ class IBMBackend:
             max_execution_s=self._execution_s(plan),
         )
         sampler = Sampler(mode=self._mode(), options=options)
-        with ibm_errors.translated(f"submit to {self._name}", doing=Doing.SUBMIT):
-            job = sampler.run(ibm_sampling.pubs(circuit, wide), shots=wide.shots)
+        pubs, what = ibm_sampling.pubs(circuit, wide), f"submit to {self._name}"
+        with (
+            answers.decoded(what, doing=Doing.SUBMIT),
+            ibm_errors.translated(what, doing=Doing.SUBMIT),
+        ):
+            job = sampler.run(pubs, shots=wide.shots)
         job_id = str(job.job_id())
         self._placements[job_id] = _Placement(qubits, noise.snapshot(self._calibration, qubits))
         self._jobs[job_id] = job
@@ -217,8 +223,11 @@ class IBMBackend:
         status = self.status(handle)
         if status is not Status.DONE:
             raise self._failed(handle, job, status)
-        with self._asking(handle):  # the status is final: this fetches, and does not wait
+        what = f"results of job {handle.job_id} of {self._name}"
+        with _reading(what):  # the status is final: this fetches, and does not wait
             result = job.result()
+        if result is None:
+            raise answers.unreadable(what, "empty", doing=Doing.READ)
         wide = ibm_sampling.bits_of(result, self._wide(plan), job_id=handle.job_id)
         bits = lanes.narrow(wide, rows=plan.bindings.shape[0], lanes=self._choices.lanes)
         return Shots(bits, self._provenance(handle, job, plan))
@@ -236,7 +245,7 @@ class IBMBackend:
 
     def find(self, tag: str) -> list[Handle]:
         """Jobs of this device whose plan carried the tag, newest first, at most 20."""
-        with ibm_errors.translated(f"jobs of {self._name}", doing=Doing.READ):
+        with _reading(f"jobs of {self._name}"):
             jobs = self._account.service.jobs(
                 job_tags=[tag], backend_name=self._device_name, limit=_FOUND_MAX
             )
@@ -246,7 +255,7 @@ class IBMBackend:
     def spent(self, handle: Handle) -> Cost:
         """QPU seconds that IBM has charged so far, and their price."""
         job = self._job(handle)
-        with self._asking(handle):
+        with _reading(f"usage of job {handle.job_id} of {self._name}"):
             usage = job.metrics().get("usage", {})
         return self._account.cost(float(usage.get("qpu_charge_time_seconds") or 0.0))
 
@@ -274,9 +283,8 @@ class IBMBackend:
         return self._account.is_vendors and not is_simulated
 
     def _asking(self, handle: Handle) -> Any:
-        """Translates errors of calls about one job."""
-        what = f"job {handle.job_id} of {self._name}"
-        return ibm_errors.translated(what, doing=Doing.READ, job_id=handle.job_id)
+        """Translates errors of the client's calls for a job's own document."""
+        return _reading(f"job {handle.job_id} of {self._name}", job_id=handle.job_id)
 
     def _wide(self, plan: Plan) -> Plan:
         """The plan as it runs: in lanes, where the URI asks for them."""
@@ -337,7 +345,8 @@ class IBMBackend:
         reason = status.value
         if status is Status.FAILED:
             with self._asking(handle):
-                reason = ibm_errors.SECRECY.said(job.error_message() or "failed")
+                said = job.error_message()
+            reason = ibm_errors.SECRECY.said(said or "failed")
         return JobFailed(
             f"job {handle.job_id} of {self._name} has no shots: {reason}",
             job_id=handle.job_id,
@@ -360,8 +369,9 @@ class IBMBackend:
         """Qubits and calibration of a job; for one of another process as IBM remembers them."""
         if handle.job_id not in self._placements:
             qubits = _qubits_of(job.tags)
-            with self._asking(handle):
-                calibration = self._calibration_of(job.properties())
+            with _reading(f"calibration of job {handle.job_id} of {self._name}"):
+                properties = job.properties()
+            calibration = self._calibration_of(properties)
             usable = tuple(qubit for qubit in qubits if qubit in calibration.qubits)
             placement = _Placement(qubits, noise.snapshot(calibration, usable))
             self._placements[handle.job_id] = placement
@@ -383,6 +393,21 @@ class IBMBackend:
             calibration=placement.calibration,
             entropy_cap_bits=None if self._is_qpu else FOREIGN_SEED_BITS,
         )
+
+
+@contextmanager
+def _reading(what: str, *, job_id: str = "") -> Iterator[None]:
+    """Translates errors of the client's calls that read; our own code stays outside.
+
+    Args:
+        what: What is read, for messages.
+        job_id: The job whose document is read; without it a 404 does not make a job unknown.
+    """
+    with (
+        answers.decoded(what, doing=Doing.READ),
+        ibm_errors.translated(what, doing=Doing.READ, job_id=job_id),
+    ):
+        yield
 
 
 def _qubits_tag(qubits: tuple[int, ...]) -> str:

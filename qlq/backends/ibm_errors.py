@@ -3,7 +3,7 @@
     429, 5xx, lost connection   TransientError; AmbiguousSubmit if a job may have come of it
     401, 403, account, device   BackendUnavailable
     400, 422 on submit          CircuitRejected
-    404 of a job                JobFailed
+    404 of a job, said by IBM   JobFailed
 
 The client wraps most errors of a submit in one class without a status; the status is then found in
 the chain of errors that led to it.
@@ -37,7 +37,8 @@ _SAID = re.compile(r'"message":\s*"([^"]+)"')
 _TRY_AGAIN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 _REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _WRONG = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
-_ABSENT = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
+_SAID_BY_IBM = re.compile(r'"code":\s*"?\d+|Error code: \d+')
+"""What IBM's own errors hold, and a page of something between does not."""
 
 
 @contextmanager
@@ -47,7 +48,7 @@ def translated(what: str, *, doing: Doing, job_id: str = "") -> Iterator[None]:
     Args:
         what: What was asked and of whom, for messages.
         doing: What an error means.
-        job_id: The job that was asked about, empty if none was.
+        job_id: The job whose own document was asked for, empty if something else was.
 
     Raises:
         TransientError, AmbiguousSubmit, BackendUnavailable, CircuitRejected, JobFailed: See the
@@ -68,10 +69,9 @@ def translated(what: str, *, doing: Doing, job_id: str = "") -> Iterator[None]:
 def _ours(error: Exception, what: str, doing: Doing, job_id: str) -> QLQError:
     """The error of ours that says what an error of the client means."""
     from qiskit.providers import JobError
-    from qiskit_ibm_runtime.exceptions import RuntimeJobNotFound
 
     text, status = _text(error), _status(error)
-    if isinstance(error, RuntimeJobNotFound) or (job_id and status in _ABSENT):
+    if job_id and status == HTTPStatus.NOT_FOUND and _is_said_by_ibm(error):
         return unknown_job(what, job_id)
     if isinstance(error, JobError):
         return JobFailed(f"{what}: {text}", job_id=job_id, reason=text)
@@ -80,6 +80,11 @@ def _ours(error: Exception, what: str, doing: Doing, job_id: str) -> QLQError:
     if status is not None:
         return _of_status(status, f"{what}: {text}", doing)
     return _of_class(error, f"{what}: {text}", doing)
+
+
+def _is_said_by_ibm(error: Exception) -> bool:
+    """Whether an answer has IBM's form: its 404 means a job, a proxy's means nothing."""
+    return any(_SAID_BY_IBM.search(str(one)) for one in _chain(error))
 
 
 def _refusal(error: Exception, status: int | None) -> str:

@@ -115,7 +115,8 @@ def retry(
                 try:
                     return call()
                 except TransientError as error:
-                    reason = error if reason is None or not isinstance(error, NotAsked) else reason
+                    if reason is None or not isinstance(error, Stalled):
+                        reason = error  # what the vendor said tells more than the deadline's end
                     raise
     except TransientError as error:
         raise BackendUnavailable(

@@ -177,12 +177,6 @@ def test_results_that_may_not_be_read_leave_the_job_to_be_fetched_later(start: S
     assert driver.resume(backend, handles[0], plan, timeout_s=30).bits.shape == (3, 40, 1)
 
 
-def test_results_that_are_gone_fail_the_job(start: Start) -> None:
-    start(fault(OBJECT, Action.ANSWER, nth=(), status=404, code="NoSuchKey"))
-    with pytest.raises(JobFailed):
-        driver.run(registry.open_backend(GARNET), plan_of(), timeout_s=30)
-
-
 def test_a_deadline_leaves_the_job_and_resuming_gives_its_shots(start: Start) -> None:
     server = start(queue_s=1.5)
     backend, plan = registry.open_backend(GARNET), plan_of()
