@@ -1,4 +1,4 @@
-"""What a unit of gas costs in time, for each kind of work: the table of `qlq.contracts.gas` beside it.
+"""What a unit of gas costs in time, for each kind of work of contracts.
 
 Each method of contract_sources/work.py does one thing in a loop. Two numbers of turns give the time
 and the gas of what is between them, so that entering the contract is no part of either. A ledger of

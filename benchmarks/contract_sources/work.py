@@ -123,9 +123,9 @@ class Work(Contract):
     def branches(self, turns: u64) -> u64:
         a: u64 = 0
         for i in range(turns):
-            if i % 2 == 0 and a < 100 or i == 7:
+            if (i % 2 == 0 and a < 100) or i == 7:
                 a += 1
-            elif not a == 3:
+            elif a != 3:
                 a = 0 if a > 50 else a + 2
         return a
 
@@ -300,9 +300,7 @@ class Work(Contract):
         return good
 
     @external
-    def later_signatures(
-        self, turns: u64, key: Bytes[1952], signature: Bytes[3309]
-    ) -> u64:
+    def later_signatures(self, turns: u64, key: Bytes[1952], signature: Bytes[3309]) -> u64:
         good: u64 = 0
         for i in range(turns):
             if verify_mldsa65(key, Bytes[7](b"message"), signature):

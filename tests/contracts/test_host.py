@@ -42,7 +42,7 @@ def paid(made: Host) -> int:
 def test_an_entry_that_is_not_there_is_zero(ledger_class) -> None:
     made, _ = host_on(ledger_class())
     assert made.get(KEY, 16) == bytes(16)
-    assert paid(made) == 1_500 + 16
+    assert paid(made) == 1_600 + 16
 
 
 def test_an_entry_is_read_back_as_written(ledger_class) -> None:
@@ -51,7 +51,7 @@ def test_an_entry_is_read_back_as_written(ledger_class) -> None:
     assert paid(made) == 2_500 + 8 * 10 + 5_000
     assert made.get(KEY, 8) == b"\x01" + bytes(7)
     made.put(KEY, b"\x02" + bytes(7))
-    assert paid(made) == 2 * (2_500 + 8 * 10) + 5_000 + 1_500 + 8
+    assert paid(made) == 2 * (2_500 + 8 * 10) + 5_000 + 1_600 + 8
     assert [write.value for write in journal.writes()] == [b"\x02" + bytes(7)]
 
 
@@ -94,7 +94,7 @@ def test_events_are_kept_in_order_and_bounded(ledger_class) -> None:
     for number in range(64):
         made.emit("Paid", bytes([number]))
     assert journal.events == [Emitted(CONTRACT, "Paid", bytes([number])) for number in range(64)]
-    assert paid(made) == 64 * (1_200 + 8)
+    assert paid(made) == 64 * (1_300 + 8)
     with pytest.raises(Failure) as raised:
         made.emit("Paid", b"")
     assert raised.value.reason is Reason.EVENTS_TOO_MANY
@@ -118,7 +118,7 @@ def test_hashes_are_the_standard_s(ledger_class, size: int) -> None:
     data = bytes(range(256)) * 4
     assert made.sha256(data[:size]) == hashlib.sha256(data[:size]).digest()
     assert made.sha3_256(data[:size]) == hashlib.sha3_256(data[:size]).digest()
-    assert paid(made) == 2 * (1_600 + 3 * size)
+    assert paid(made) == 2 * (1_800 + 3 * size)
 
 
 @pytest.mark.parametrize("algorithm", [Algorithm.ED25519, Algorithm.ML_DSA_65])
