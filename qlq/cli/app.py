@@ -18,6 +18,9 @@ from qlq.cli import (
     job,
     keys,
     ledger,
+    ledger_copies,
+    ledger_proofs,
+    ledger_records,
     qkd,
     rng,
     rng_certificates,
@@ -44,6 +47,8 @@ app.add_typer(job.app, name="job")
 app.add_typer(keys.app, name="keys")
 app.add_typer(wallet.app, name="wallet")
 app.add_typer(asset.app, name="asset")
+for commands in (ledger_proofs, ledger_records, ledger_copies):
+    commands.register(ledger.app)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(emulator.app, name="emulator")
 app.add_typer(config.app, name="config")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,8 +16,11 @@ SCHEMA_INIT = "qlq.ledger.init/1"
 SCHEMA_STATUS = "qlq.ledger.status/1"
 SCHEMA_TX = "qlq.ledger.tx/1"
 SCHEMA_BLOCK = "qlq.ledger.block/1"
+SCHEMA_ENROL = "qlq.ledger.enrol/1"
 
-TransactionId = Annotated[str, typer.Argument(help="Id of the transaction, 64 hexadecimal digits.")]
+TransactionId = Annotated[
+    str, typer.Argument(help="Id of the transaction, 64 hexadecimal digits, or: last.")
+]
 
 
 class PolicyName(StrEnum):
@@ -46,13 +50,14 @@ def init(
     from qlq.node import certifying, chains, chronicle
 
     found = settings.load(home=home)
+    chains.need_none(found)
     units = 0 if native == "0" else amounts.parse(native, genesis.NATIVE_DECIMALS)
     rules = genesis.FEES if policy is PolicyName.FEES else genesis.QUOTAS
     beacon = certifying.open_signer(found).verifying_key
     beginning = chains.Beginning(name, rules, genesis.Limits(), beacon, units)
     chains.begin(beginning, found)
     with chains.opened(found) as validator:
-        _show(SCHEMA_INIT, chronicle.status(validator), output=purse.output(json=json))
+        show(SCHEMA_INIT, chronicle.status(validator), output=purse.output(json=json))
     console.tell("Next: qlq wallet new NAME, then qlq asset define SYMBOL --owner NAME")
 
 
@@ -63,22 +68,35 @@ def status(*, home: purse.Home = None, json: purse.Json = False) -> None:
     from qlq.node import chains, chronicle
 
     with chains.opened(settings.load(home=home)) as validator:
-        _show(SCHEMA_STATUS, chronicle.status(validator), output=purse.output(json=json))
+        show(SCHEMA_STATUS, chronicle.status(validator), output=purse.output(json=json))
 
 
 @app.command()
-def tx(transaction: TransactionId, *, home: purse.Home = None, json: purse.Json = False) -> None:
+def tx(
+    transaction: TransactionId,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="New file for its signed bytes, which are not shown."),
+    ] = None,
+    home: purse.Home = None,
+    json: purse.Json = False,
+) -> None:
     """Show a transaction: what it did, how it was sealed, what came of it."""
     console.State.document_schema = SCHEMA_TX if json else None
-    from qlq.node import chains, chronicle
+    from qlq.node import chains, chronicle, proof_files
 
-    with chains.opened(settings.load(home=home)) as validator:
-        _show(SCHEMA_TX, chronicle.show(validator, transaction), output=purse.output(json=json))
+    found = settings.load(home=home)
+    wanted = chronicle.resolve(transaction, found)
+    if out is not None:
+        proof_files.write_entry(out, found, wanted)
+    with chains.opened(found) as validator:
+        show(SCHEMA_TX, chronicle.show(validator, wanted), output=purse.output(json=json))
 
 
 @app.command()
 def block(
-    height: Annotated[int, typer.Argument(help="Height, from 1.")],
+    height: Annotated[int, typer.Argument(min=1, help="Height, from 1.")],
     *,
     home: purse.Home = None,
     json: purse.Json = False,
@@ -88,18 +106,38 @@ def block(
     from qlq.node import chains, chronicle
 
     with chains.opened(settings.load(home=home)) as validator:
-        _show(SCHEMA_BLOCK, chronicle.block(validator, height), output=purse.output(json=json))
+        show(SCHEMA_BLOCK, chronicle.block(validator, height), output=purse.output(json=json))
 
 
-def _show(schema: str, document: dict[str, Any], *, output: console.Output) -> None:
+@app.command()
+def enrol(
+    account: Annotated[str, typer.Argument(help="Address, or name of an account of this home.")],
+    *,
+    home: purse.Home = None,
+    json: purse.Json = False,
+) -> None:
+    """Let an account send and receive, where the chain has quotas and this node administers it."""
+    console.State.document_schema = SCHEMA_ENROL if json else None
+    from qlq.node import wallets
+
+    document = wallets.enrol(account, settings.load(home=home))
+    purse.show_sent(SCHEMA_ENROL, document, output=purse.output(json=json))
+
+
+def show(schema: str, document: dict[str, Any], *, output: console.Output) -> None:
+    """A document of the ledger, for scripts or for people."""
     if output is console.Output.JSON:
         console.document(schema, document)
         return
+    console.table({name: _lines(value) for name, value in document.items() if value is not None})
+
+
+def _lines(value: Any) -> Any:
+    """A field's value, one line for each part of a list; parts of parts as JSON."""
     import json
 
-    lines = {
-        name: value if isinstance(value, str | int) else json.dumps(value, indent=1)
-        for name, value in document.items()
-        if value is not None
-    }
-    console.table(lines)
+    if isinstance(value, str | int) or not value:
+        return value
+    if isinstance(value, list):
+        return "\n".join(part if isinstance(part, str) else json.dumps(part) for part in value)
+    return json.dumps(value, indent=1)

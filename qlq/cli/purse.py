@@ -38,15 +38,32 @@ def new_passphrase() -> str:
 
 
 def replacement() -> str:
-    """The passphrase that takes the place of the present one: `QLQ_NEW_PASSPHRASE`, or typed."""
+    """The passphrase that takes the place of the present one, typed twice.
+
+    Raises:
+        ConfigError: There is no terminal.
+    """
     from qlq.errors import ConfigError
 
-    given = _environment("QLQ_NEW_PASSPHRASE")
-    if given is not None:
-        return given
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ConfigError("no new passphrase: set QLQ_NEW_PASSPHRASE, or use a terminal")
+        raise ConfigError("a new passphrase is typed: use a terminal")
     return str(typer.prompt("New passphrase", hide_input=True, confirmation_prompt=True, err=True))
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Return if the operator agrees to what cannot be undone.
+
+    Raises:
+        BudgetRefused: He does not, or there is nobody to ask.
+    """
+    from qlq.errors import BudgetRefused
+
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise BudgetRefused(f"nobody is here to ask, --yes answers: {question}")
+    if not typer.confirm(question, err=True):
+        raise BudgetRefused("nothing was changed: the answer was no")
 
 
 def _environment(name: str) -> str | None:

@@ -20,8 +20,11 @@ SCHEMA_BACKUP = "qlq.wallet.backup/1"
 SCHEMA_RESTORE = "qlq.wallet.restore/1"
 SCHEMA_ROTATE = "qlq.wallet.rotate/1"
 SCHEMA_CHANGED = "qlq.wallet.passphrase/1"
+SCHEMA_REMOVE = "qlq.wallet.remove/1"
+SCHEMA_ERASE = "qlq.wallet.erase/1"
 
 Name = Annotated[str, typer.Argument(help="Name of the account in this home.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Answer the question with yes.")]
 
 
 class AlgorithmName(StrEnum):
@@ -163,7 +166,10 @@ def backup(name: Name, *, home: purse.Home = None, json: purse.Json = False) -> 
     for start in range(0, len(words), 6):
         line = (f"{start + k + 1:2}. {word:10}" for k, word in enumerate(words[start : start + 6]))
         typer.echo(" ".join(line).rstrip())
-    console.tell(f"Algorithm {account.algorithm.word}: restore needs it too.")
+    typer.echo(f"address   {_account(account)['address']}")
+    typer.echo(f"algorithm {account.algorithm.word}")
+    console.tell("Write all of it down: restore asks for the algorithm, and after a rotation for")
+    console.tell("the address too (qlq wallet restore NAME --algorithm … --address …)")
 
 
 @app.command()
@@ -219,14 +225,43 @@ def rotate(
 
 @app.command()
 def passphrase(*, home: purse.Home = None, json: purse.Json = False) -> None:
-    """Change the wallet's passphrase; the new one is QLQ_NEW_PASSPHRASE or typed."""
+    """Change the wallet's passphrase, where it is typed and seals the wallet alone."""
     console.State.document_schema = SCHEMA_CHANGED if json else None
+    from qlq.node import wallets
     from qlq.wallet import accounts
 
     found = settings.load(home=home)
+    wallets.need_own_passphrase(found)
     old = purse.passphrase()
     accounts.change_passphrase(found.home, old, purse.replacement())
     _show(SCHEMA_CHANGED, {"home": str(found.home), "changed": True}, json=json)
+
+
+@app.command()
+def remove(
+    name: Name, *, yes: Yes = False, home: purse.Home = None, json: purse.Json = False
+) -> None:
+    """Forget an account and its key; only its 24 words bring the key back."""
+    console.State.document_schema = SCHEMA_REMOVE if json else None
+    from qlq.wallet import accounts
+
+    found = settings.load(home=home)
+    account = accounts.find(found.home, name)
+    purse.confirm(f"Forget {name} and its key, which only its 24 words bring back?", yes=yes)
+    accounts.remove(found.home, name, purse.passphrase())
+    _show(SCHEMA_REMOVE, _account(account), json=json)
+
+
+@app.command()
+def erase(*, yes: Yes = False, home: purse.Home = None, json: purse.Json = False) -> None:
+    """Destroy the wallet with all its keys; needs no passphrase, works on a damaged file too."""
+    console.State.document_schema = SCHEMA_ERASE if json else None
+    from qlq.wallet import accounts
+
+    found = settings.load(home=home)
+    purse.confirm(f"Destroy the wallet of {found.home} with all its keys?", yes=yes)
+    accounts.erase(found.home)
+    _show(SCHEMA_ERASE, {"home": str(found.home), "erased": True}, json=json)
 
 
 def _read_words() -> str:

@@ -14,9 +14,9 @@ from qlq.config import Settings
 from qlq.disk import private_files
 from qlq.errors import ConfigError, LedgerDamaged
 from qlq.ledger import sealing
-from qlq.ledger.operations import COMMITTED_BYTES_MAX, ID_BYTES, CommitData
+from qlq.ledger.operations import COMMITTED_BYTES_MAX, CommitData
 from qlq.ledger.sealing import SALT_BYTES
-from qlq.node import chains, wallets
+from qlq.node import chains, identifiers, wallets
 from qlq.node.wallets import Purse
 
 Tell = Callable[[str], None]
@@ -58,7 +58,7 @@ def fetch(commitment: str, path: Path, settings: Settings) -> dict[str, Any]:
             written.
         LedgerDamaged: The data are not those that were committed to.
     """
-    wanted = _parse(commitment)
+    wanted = identifiers.parse(commitment, "a commitment")
     wallets.need_ledger(settings)
     with chains.opened(settings) as validator:
         kept = validator.store.data(wanted)
@@ -77,7 +77,7 @@ def purge(commitment: str, settings: Settings) -> dict[str, Any]:
     Raises:
         ConfigError: No commitment, or no such data here.
     """
-    wanted = _parse(commitment)
+    wanted = identifiers.parse(commitment, "a commitment")
     wallets.need_ledger(settings)
     with chains.opened(settings) as validator:
         if not validator.store.purge_data(wanted):
@@ -94,16 +94,6 @@ def _read(path: Path) -> bytes:
     if len(data) > COMMITTED_BYTES_MAX:
         raise ConfigError(f"{path} is larger than {COMMITTED_BYTES_MAX} bytes: anchor its digest")
     return data
-
-
-def _parse(text: str) -> bytes:
-    try:
-        found = bytes.fromhex(text)
-    except ValueError as error:
-        raise ConfigError(f"{text!r} is no commitment: 64 hexadecimal digits") from error
-    if len(found) != ID_BYTES:
-        raise ConfigError(f"{text!r} is no commitment: 64 hexadecimal digits")
-    return found
 
 
 def _absent(commitment: str) -> ConfigError:

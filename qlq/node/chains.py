@@ -115,6 +115,14 @@ def exists(settings: Settings) -> bool:
     return (folder(settings) / store_file.FILE).exists()
 
 
+def need_none(settings: Settings) -> None:
+    """Return if a home has no ledger yet; raises ConfigError."""
+    if exists(settings):
+        raise ConfigError(
+            f"there is a ledger in {folder(settings)} already: choose another home with --home"
+        )
+
+
 def has_keys(settings: Settings) -> bool:
     """Whether a home has a validator's own keys."""
     where = folder(settings)
@@ -128,10 +136,7 @@ def begin(beginning: Beginning, settings: Settings) -> Genesis:
         ConfigError: There is a ledger already, the folder cannot be written, or the genesis does
             not hold.
     """
-    if exists(settings):
-        raise ConfigError(
-            f"there is a ledger in {folder(settings)} already: choose another home with --home"
-        )
+    need_none(settings)
     keys = open_keys(settings)
     own = validator_sets.validator(
         keys.signing.verifying_key, keys.opening.encapsulation_key, weight=1

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from qlq import codec
+from qlq.config import Settings
 from qlq.errors import ConfigError, RemoteMisuse
-from qlq.ledger import address, amounts, genesis, transaction
+from qlq.ledger import address, amounts, genesis, transaction, transition
+from qlq.ledger.address import Kind
 from qlq.ledger.block import Header
-from qlq.ledger.operations import Operation
+from qlq.ledger.genesis import NATIVE_SYMBOL
+from qlq.ledger.operations import NATIVE, Operation
 from qlq.ledger.receipt import Event, Receipt
 from qlq.ledger.store import Stored
 from qlq.ledger.transaction import SealKind
+from qlq.node import chains, identifiers
 from qlq.node.transacting import SEAL_WORDS
 from qlq.node.validator import Validator
 from qlq.provenance import Claim
 
-ID_BYTES = 32
+LAST = "last"
+"""Stands for the chain's last transaction."""
+_ADDRESSES = {"source", "target", "account", "arbiter", "proposer"}
+"""Fields of operations and headers that hold an account's address."""
 
 
 def status(validator: Validator) -> dict[str, Any]:
@@ -35,6 +43,7 @@ def status(validator: Validator) -> dict[str, Any]:
         "validators": [address.to_text(one.address) for one in rules.validators.members],
         "administrators": [address.to_text(one) for one in rules.administrators],
         "beacon": rules.beacon != b"",
+        "beacon_round": transition.latest_pulse(validator.state)[0],
         "file": str(validator.store.path),
     }
 
@@ -59,27 +68,44 @@ def block(validator: Validator, height: int) -> dict[str, Any]:
     }
 
 
-def find(validator: Validator, text: str) -> tuple[Stored, int]:
+def resolve(text: str, settings: Settings) -> bytes:
+    """The id that a text stands for: 64 hexadecimal digits, or `last`, the chain's last one.
+
+    Raises:
+        ConfigError: It is neither, there is no ledger, or no transaction yet.
+        LedgerDamaged, LedgerError, KeyStoreError: As `chains.opened`.
+    """
+    if text == LAST:
+        with chains.opened(settings) as validator:
+            return _last(validator)
+    return identifiers.parse(text, f"a transaction, nor {LAST!r}")
+
+
+def _last(validator: Validator) -> bytes:
+    """Id of the last transaction of the last block that has one."""
+    store = validator.store
+    for height in range(store.height(), store.base_height, -1):
+        receipts = store.block(height).receipts
+        if receipts:
+            return receipts[-1].transaction
+    raise ConfigError("no block here has a transaction yet")
+
+
+def find(validator: Validator, wanted: bytes) -> tuple[Stored, int]:
     """The block that holds a transaction, and its index there.
 
     Raises:
-        ConfigError: The text is no id, or no final block holds it.
+        ConfigError: No final block holds it.
     """
-    try:
-        wanted = bytes.fromhex(text)
-    except ValueError as error:
-        raise ConfigError(f"{text!r} is no transaction id: 64 hexadecimal digits") from error
-    if len(wanted) != ID_BYTES:
-        raise ConfigError(f"{text!r} is no transaction id: 64 hexadecimal digits")
     place = validator.store.place(wanted)
     if place is None:
-        raise ConfigError(f"no final block holds transaction {text}")
+        raise ConfigError(f"no final block holds transaction {wanted.hex()}")
     return validator.store.block(place.height), place.index
 
 
-def show(validator: Validator, text: str) -> dict[str, Any]:
+def show(validator: Validator, wanted: bytes) -> dict[str, Any]:
     """A transaction in words, with its receipt; raises as `find`."""
-    found, index = find(validator, text)
+    found, index = find(validator, wanted)
     signed = transaction.decode(found.block.entries[index])
     draft, receipt = signed.draft, found.receipts[index]
     return {
@@ -97,7 +123,7 @@ def show(validator: Validator, text: str) -> dict[str, Any]:
             {
                 "validator": address.to_text(seal.reader),
                 "kind": SEAL_WORDS[SealKind(seal.kind)],
-                "key_id": seal.key_id.hex() or None,
+                "key_id": str(uuid.UUID(bytes=seal.key_id)) if seal.key_id else None,
                 "claim": Claim(seal.claim).label if seal.key_id else None,
             }
             for seal in draft.seals
@@ -118,12 +144,12 @@ def event_document(event: Event) -> dict[str, Any]:
 
 
 def _header(header: Header) -> dict[str, Any]:
-    shown = {name: _plain(getattr(header, name)) for name in header.__struct_fields__}
+    shown = {name: _plain(getattr(header, name), name) for name in header.__struct_fields__}
     return {**shown, "hash": header.hash.hex(), "mode": header.mode.name}
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
-    values = {name: _plain(getattr(operation, name)) for name in operation.__struct_fields__}
+    values = {name: _plain(getattr(operation, name), name) for name in operation.__struct_fields__}
     return {"kind": type(operation).__name__, **values}
 
 
@@ -137,12 +163,16 @@ def _outcome(receipt: Receipt) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
-    """Bytes as hexadecimal digits, structs and tuples as lists of their values."""
+def _plain(value: Any, name: str = "") -> Any:
+    """Addresses as their texts, other bytes as hexadecimal digits, structs by field."""
+    if name in _ADDRESSES:
+        return address.to_text(value)
+    if name == "asset":
+        return NATIVE_SYMBOL if value == NATIVE else address.to_text(value, Kind.ASSET)
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, tuple):
         return [_plain(part) for part in value]
     if hasattr(value, "__struct_fields__"):
-        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+        return {name: _plain(getattr(value, name), name) for name in value.__struct_fields__}
     return value

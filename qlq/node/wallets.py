@@ -11,6 +11,7 @@ from typing import Any
 from qlq.config import Settings
 from qlq.crypto.signing import Algorithm
 from qlq.errors import ConfigError
+from qlq.kme import master
 from qlq.ledger import address, amounts, genesis, holdings, operations, records, transaction
 from qlq.ledger.address import Kind
 from qlq.ledger.operations import NATIVE, Leg, Operation, Transfer
@@ -57,6 +58,25 @@ def need_ledger(settings: Settings) -> None:
         raise ConfigError(
             f"no ledger in {chains.folder(settings)}: qlq ledger init begins one, and so does the "
             "first qlq asset define"
+        )
+
+
+def need_own_passphrase(settings: Settings) -> None:
+    """Return if the wallet's passphrase seals the wallet alone, so that it may change by itself.
+
+    Raises:
+        ConfigError: Other stores of the home are sealed with it, or would be.
+    """
+    if (settings.home / master.SALT_FILE).exists():
+        raise ConfigError(
+            f"QLQ_PASSPHRASE seals the other stores of {settings.home}, too, and they would keep "
+            "it: begin a new home with another passphrase, and bring the accounts there by their "
+            "words (qlq wallet backup, qlq wallet restore)"
+        )
+    if settings.passphrase is not None:
+        raise ConfigError(
+            "QLQ_PASSPHRASE is set, and what it says seals this home's other stores, too, once "
+            "there are any: unset it, and type the wallet's passphrases"
         )
 
 
