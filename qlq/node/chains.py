@@ -171,8 +171,8 @@ def open_keys(settings: Settings) -> NodeKeys:
         settings_folder=settings.settings_folder,
     )
     where = folder(settings)
+    kept = _open_kept(where / KEYS_FILE, sealing_key)  # first: it tells a wrong passphrase
     signing = Identities(where, sealing_key).own()
-    kept = _open_kept(where / KEYS_FILE, sealing_key)
     return NodeKeys(signing, DecapsulationKey(kept.opening_seed), kept.storage)
 
 
