@@ -31,7 +31,6 @@ from pathlib import Path
 import numpy as np
 
 from qlq.backends.port import (
-    UNKNOWN_JOB,
     Address,
     AmbiguousSubmit,
     Backend,
@@ -46,6 +45,7 @@ from qlq.backends.port import (
 )
 from qlq.circuit import Plan
 from qlq.errors import BackendUnavailable, CircuitRejected, JobFailed
+from qlq.faults import JobFault
 from qlq.provenance import Claim, Kind, Provenance, Tier
 from qlq.shots import Shots
 
@@ -99,9 +99,14 @@ class Rented:
         job_id = str(uuid.uuid4())
         job = {"id": job_id, "tags": list(plan.tags), "digest": plan.digest, "cancelled": False}
         count = len(list((self._folder / "jobs").iterdir()))
-        path = self._folder / "jobs" / f"{count:03d}.json"
-        path.write_text(json.dumps(job))
+        self._write(self._folder / "jobs" / f"{count:03d}.json", job)
         return Handle(self.name, job_id, plan.digest)
+
+    def _write(self, path: Path, job: dict) -> None:  # type: ignore[type-arg]
+        """Whole or not at all: other processes read it meanwhile."""
+        draft = self._folder / f"draft-{uuid.uuid4()}"
+        draft.write_text(json.dumps(job))
+        draft.replace(path)
 
     def status(self, handle: Handle) -> Status:
         word = self._arrive("status")
@@ -144,7 +149,7 @@ class Rented:
     def cancel(self, handle: Handle) -> None:
         self._arrive("cancel")
         path, job = next(pair for pair in self._jobs() if pair[1]["id"] == handle.job_id)
-        path.write_text(json.dumps({**job, "cancelled": True}))
+        self._write(path, {**job, "cancelled": True})
 
     def find(self, tag: str) -> list[Handle]:
         self._arrive("find")
@@ -168,7 +173,12 @@ class Rented:
         for _, job in self._jobs():
             if job["id"] == handle.job_id:
                 return job
-        raise JobFailed("unknown job", job_id=handle.job_id, reason=UNKNOWN_JOB)
+        raise JobFailed(
+            "unknown job",
+            job_id=handle.job_id,
+            reason=JobFault.UNKNOWN.value,
+            fault=JobFault.UNKNOWN,
+        )
 
     def _arrive(self, kind: str) -> str:
         """Write the request down; its word, or what the word makes of it."""
@@ -182,7 +192,9 @@ class Rented:
             case "unavailable":
                 raise BackendUnavailable("the credentials were withdrawn")
             case "unknown":  # as an account that is not the job's would hear
-                raise JobFailed("unknown job", job_id="", reason=UNKNOWN_JOB)
+                raise JobFailed(
+                    "unknown job", job_id="", reason=JobFault.UNKNOWN.value, fault=JobFault.UNKNOWN
+                )
             case "silent":
                 time.sleep(SILENCE_S)
         return word
@@ -194,6 +206,11 @@ def _word(folder: Path, kind: str, count: int) -> str:
     if words and words[-1] == "..." and count >= len(words) - 1:
         return str(words[-2])
     return str(words[count - 1]) if count <= len(words) else "ok"
+
+
+def _unknown(job_id: str) -> JobFailed:
+    fault = JobFault.UNKNOWN
+    return JobFailed("unknown job", job_id=job_id, reason=fault.value, fault=fault)
 
 
 def _open(address: Address) -> Backend:
