@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -52,7 +52,7 @@ from qlq.ledger.handover import Handover
 from qlq.ledger.receipt import Receipt
 from qlq.ledger.records import ValidatorRecord
 from qlq.ledger.state import Changes
-from qlq.ledger.store_file import FILE, VERSION, WAL_BYTES_MAX, StorageSeal
+from qlq.ledger.store_file import FILE, VERSION, StorageSeal
 from qlq.ledger.transition import Outcome
 
 BUSY_TIMEOUT_S = 10.0
@@ -210,7 +210,8 @@ class LedgerStore:
                 db.execute("INSERT INTO handovers VALUES (?, ?)", (height, change.to_bytes()))
             query = "DELETE FROM records WHERE height < ? AND kind != ?"
             db.execute(query, (height, RecordKind.EVIDENCE))
-        self._bound_log()
+        with self._translated():
+            store_file.bound_log(self._db, self._path)
 
     def save_records(self, height: int, records: Sequence[Record]) -> None:
         """Keep what the node is about to say of a height; on disk when this returns."""
@@ -237,12 +238,21 @@ class LedgerStore:
             db.execute("REPLACE INTO data VALUES (?, ?)", (commitment, sealed))
 
     def purge_data(self, commitment: bytes) -> bool:
-        """Destroy data outside the chain; True if there were any. The commitment stays."""
+        """Destroy data outside the chain; True if there were any. The commitment stays.
+
+        Raises:
+            LedgerError: They are gone but for the log, which somebody reads: purge once more.
+        """
         with self._transaction() as db:
             query = "DELETE FROM data WHERE commitment = ?"
             count = db.execute(query, (commitment,)).rowcount
         with self._translated():
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            is_gone = store_file.write_back(self._db)
+        if not is_gone:
+            raise LedgerError(
+                f"{self._path} is being read by another process, and its log holds the data still: "
+                "purge them again when it has ended"
+            )
         return bool(count)
 
     # -- reading ------------------------------------------------------------------------------
@@ -426,14 +436,6 @@ class LedgerStore:
                     self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
-
-    def _bound_log(self) -> None:
-        """Write the log back into the file once it is large, so that it stays bounded."""
-        log = self._path.with_name(self._path.name + "-wal")
-        with suppress(OSError):
-            if log.stat().st_size > WAL_BYTES_MAX:
-                with self._translated():
-                    self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _prepared(self) -> Genesis:
         """Check version and storage key, and read the genesis."""

@@ -185,6 +185,23 @@ def configure(db: sqlite3.Connection) -> None:
         db.execute(f"PRAGMA {pragma}")
 
 
+def write_back(db: sqlite3.Connection) -> bool:
+    """Write the log back into the file and empty it; False if somebody reads it all the time."""
+    (is_held_up, *_) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not is_held_up
+
+
+def bound_log(db: sqlite3.Connection, path: Path) -> None:
+    """Write the log back into the file once it is large; waits for nobody who reads."""
+    log = path.with_name(f"{path.name}-wal")
+    if not log.exists() or log.stat().st_size <= WAL_BYTES_MAX:
+        return
+    (patience_ms,) = db.execute("PRAGMA busy_timeout").fetchone()
+    db.execute("PRAGMA busy_timeout = 0")
+    write_back(db)
+    db.execute(f"PRAGMA busy_timeout = {patience_ms}")
+
+
 def _derived(storage_key: bytes, purpose: bytes) -> bytes:
     return kdf.hkdf(storage_key, info=b"qlq ledger 1 " + purpose, length=aead.KEY_BYTES)
 
