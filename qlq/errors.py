@@ -6,7 +6,7 @@ QLQError
   BackendError           no shots
     BackendUnavailable     this backend cannot be used now; another one may be
     CircuitRejected        the program is outside the profile or the device
-    JobFailed              the job ended without shots (job_id)
+    JobFailed              the job ended without shots (job_id, fault)
       JobPending             none yet: a job was accepted, or may have been; never another backend
   ProtocolAbort          the protocol did its duty; no key exists
     QBERTooHigh            error rate above the tolerated one, in one of the bases
@@ -49,6 +49,7 @@ from __future__ import annotations
 from qlq.faults import (
     BlockFault,
     CertificateFault,
+    JobFault,
     ProofFault,
     PulseFault,
     TransactionFault,
@@ -86,13 +87,17 @@ class JobFailed(BackendError):
     Attributes:
         job_id: The vendor's id of the job.
         reason: What the vendor said.
+        fault: What it means.
     """
 
-    def __init__(self, message: str, *, job_id: str, reason: str) -> None:
+    def __init__(
+        self, message: str, *, job_id: str, reason: str, fault: JobFault = JobFault.FAILED
+    ) -> None:
         """Keep the id, so that the operator can look the job up."""
         super().__init__(message)
         self.job_id = job_id
         self.reason = reason
+        self.fault = fault
 
 
 class JobPending(JobFailed):
@@ -101,6 +106,10 @@ class JobPending(JobFailed):
     Never leads to another backend: two jobs would be paid for one key. `job_id` is empty where
     the answer to a submit was lost.
     """
+
+    def __init__(self, message: str, *, job_id: str, reason: str) -> None:
+        """Keep the id, so that the operator can come back to the job."""
+        super().__init__(message, job_id=job_id, reason=reason, fault=JobFault.PENDING)
 
 
 class ProtocolAbort(QLQError):

@@ -5,6 +5,19 @@ from __future__ import annotations
 from enum import IntEnum, StrEnum
 
 
+class JobFault(StrEnum):
+    """Why a job has no shots, as far as it decides what happens next."""
+
+    FAILED = "failed"
+    """It ended without them; what the vendor said is the error's reason."""
+    CANCELLED = "cancelled"
+    """Somebody ended it."""
+    UNKNOWN = "unknown job"
+    """The backend does not know it: perhaps it is another account's, which says nothing of it."""
+    PENDING = "pending"
+    """It may still have some."""
+
+
 class PulseFault(StrEnum):
     """What is wrong with a beacon pulse; the value is the word that documents show."""
 

@@ -50,6 +50,7 @@ from qlq.backends.port import (
 )
 from qlq.circuit import Plan
 from qlq.errors import BackendUnavailable, CircuitRejected, ConfigError, JobFailed, QLQError
+from qlq.faults import JobFault
 from qlq.provenance import Claim, Kind, Provenance, Tier
 from qlq.shots import Shots
 
@@ -436,10 +437,12 @@ class BraketBackend:
         document = (wrong or list(tasks))[0]
         said = document.get("failureReason") or str(document["status"]).lower()
         reason = braket_errors.SECRECY.said(said)
+        is_cancelled = braket_tasks.state_of(document) is Status.CANCELLED
         return JobFailed(
             f"job {handle.job_id} of {self._name} has no shots: {reason}",
             job_id=handle.job_id,
             reason=reason,
+            fault=JobFault.CANCELLED if is_cancelled else JobFault.FAILED,
         )
 
     def _provenance(self, handle: Handle, plan: Plan, qubits: tuple[int, ...]) -> Provenance:

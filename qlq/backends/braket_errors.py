@@ -18,9 +18,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from qlq.backends.port import UNKNOWN_JOB, AmbiguousSubmit, Doing, TransientError
+from qlq.backends.port import AmbiguousSubmit, Doing, TransientError
 from qlq.backends.secrecy import Secrecy
 from qlq.errors import BackendUnavailable, CircuitRejected, JobFailed, QLQError
+from qlq.faults import JobFault
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -94,7 +95,8 @@ def unknown_job(what: str, job_id: str) -> JobFailed:
     return JobFailed(
         f"{what} is not known to the service: check the account, the region and the id",
         job_id=job_id,
-        reason=UNKNOWN_JOB,
+        reason=JobFault.UNKNOWN.value,
+        fault=JobFault.UNKNOWN,
     )
 
 

@@ -25,6 +25,7 @@ from qlq.backends import driver, registry
 from qlq.backends.port import Backend, Handle, Status
 from qlq.circuit import Plan, Program
 from qlq.errors import BackendError, CircuitRejected, JobFailed, QLQError
+from qlq.faults import JobFault
 from qlq.shots import Shots
 
 TIMEOUT_S = 120.0
@@ -197,14 +198,14 @@ class BackendConformance:
             elif status is not Status.CANCELLED:
                 raise AssertionError(f"{self.uri}: a cancelled job is {status}")
             else:
-                _refuses(JobFailed, lambda b=backend, h=handle: b.fetch(h, plan))
+                _fails(JobFault.CANCELLED, lambda b=backend, h=handle: b.fetch(h, plan))
 
     def test_an_unknown_job_is_named(self) -> None:
-        """JobFailed with the id."""
+        """JobFailed that says that the job is unknown: nobody may take it for one that ended."""
         plan = Plan(canary(), np.array([[0.0]]), 10)
         for backend in self.opened():
             unknown = Handle(backend.name, "no-such-job", plan.digest)
-            _refuses(JobFailed, lambda b=backend, h=unknown: b.status(h))
+            _fails(JobFault.UNKNOWN, lambda b=backend, h=unknown: b.status(h))
 
     def test_a_circuit_beyond_the_device_is_rejected_before_a_job_exists(self) -> None:
         """Too many qubits."""
@@ -224,3 +225,14 @@ def _refuses(kind: type[QLQError], call: object) -> None:
     except kind:
         return
     raise AssertionError(f"{kind.__name__} was not raised")
+
+
+def _fails(fault: JobFault, call: object) -> None:
+    """Raise AssertionError unless the call raises JobFailed with this fault."""
+    try:
+        call()  # type: ignore[operator]
+    except JobFailed as error:
+        if error.fault is not fault:
+            raise AssertionError(f"JobFailed says {error.fault}, not {fault}: {error}") from error
+        return
+    raise AssertionError(f"JobFailed ({fault}) was not raised")

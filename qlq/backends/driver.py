@@ -29,6 +29,7 @@ from qlq.backends.patience import Clock
 from qlq.backends.port import AmbiguousSubmit, Backend, Handle, Stalled, Status
 from qlq.circuit import Plan
 from qlq.errors import BackendUnavailable, CircuitRejected, ConfigError, JobFailed, JobPending
+from qlq.faults import JobFault
 from qlq.shots import Shots
 
 OnHandle = Callable[[Handle], None]
@@ -293,7 +294,8 @@ def _poll(backend: Backend, handle: Handle, clock: Clock, progress: Progress | N
             raise JobFailed(
                 f"job {handle.job_id} on {handle.backend} was cancelled: run the plan again",
                 job_id=handle.job_id,
-                reason="cancelled",
+                reason=JobFault.CANCELLED.value,
+                fault=JobFault.CANCELLED,
             )
         if status.is_final:
             return

@@ -53,6 +53,7 @@ from qlq.backends.port import (
 )
 from qlq.circuit import Plan
 from qlq.errors import BackendError, BackendUnavailable, CircuitRejected, ConfigError, JobFailed
+from qlq.faults import JobFault
 from qlq.provenance import Claim, Kind, Provenance, Tier
 from qlq.shots import Shots
 
@@ -351,6 +352,7 @@ class IBMBackend:
             f"job {handle.job_id} of {self._name} has no shots: {reason}",
             job_id=handle.job_id,
             reason=reason,
+            fault=JobFault.CANCELLED if status is Status.CANCELLED else JobFault.FAILED,
         )
 
     def _calibration_of(self, properties: BackendProperties | None) -> Calibration:

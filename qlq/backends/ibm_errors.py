@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 
-from qlq.backends.port import UNKNOWN_JOB, AmbiguousSubmit, Doing, TransientError
+from qlq.backends.port import AmbiguousSubmit, Doing, TransientError
 from qlq.backends.secrecy import Secrecy
 from qlq.errors import BackendUnavailable, CircuitRejected, JobFailed, QLQError
+from qlq.faults import JobFault
 
 SECRECY = Secrecy(
     patterns=(
@@ -148,7 +149,8 @@ def unknown_job(what: str, job_id: str) -> JobFailed:
         f"{what}: the service knows no job {job_id} of this account and device; look at the "
         "vendor's list of jobs, or run the plan again",
         job_id=job_id,
-        reason=UNKNOWN_JOB,
+        reason=JobFault.UNKNOWN.value,
+        fault=JobFault.UNKNOWN,
     )
 
 

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qlq.backends.port import FREE, UNKNOWN_JOB, Cost, DeviceInfo, Handle, Limits, Status
+from qlq.backends.port import FREE, Cost, DeviceInfo, Handle, Limits, Status
 from qlq.circuit import Plan
 from qlq.errors import BackendUnavailable, CircuitRejected, InvariantBroken, JobFailed
+from qlq.faults import JobFault
 from qlq.provenance import Provenance
 from qlq.shots import Shots
 
@@ -156,6 +157,7 @@ class LocalBackend(ABC):
                 f"job {handle.job_id} of {self._name} has no shots: {reason}",
                 job_id=handle.job_id,
                 reason=reason,
+                fault=JobFault.CANCELLED if status is Status.CANCELLED else JobFault.FAILED,
             ) from error
         return bits
 
@@ -211,7 +213,8 @@ class LocalBackend(ABC):
                 f"{self._name} knows no job {handle.job_id}: jobs of a simulator end with the "
                 "process that started them, run the plan again",
                 job_id=handle.job_id,
-                reason=UNKNOWN_JOB,
+                reason=JobFault.UNKNOWN.value,
+                fault=JobFault.UNKNOWN,
             )
         return job
 

@@ -43,10 +43,6 @@ class Doing(Enum):
     """May be repeated at will."""
 
 
-UNKNOWN_JOB = "unknown job"
-"""`JobFailed.reason` of a job that the backend does not know: perhaps of another account."""
-
-
 class Status(StrEnum):
     """Where a job stands."""
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from qlq.backends import driver, patience
 from qlq.backends.patience import Clock
-from qlq.backends.port import FREE, UNKNOWN_JOB, Backend, Cost, Handle, Status, TransientError
+from qlq.backends.port import FREE, Backend, Cost, Handle, Status, TransientError
 from qlq.circuit import Plan
 from qlq.errors import (
     BackendError,
@@ -33,6 +33,7 @@ from qlq.errors import (
     JobPending,
     KeyTooShort,
 )
+from qlq.faults import JobFault
 from qlq.node import consent, jobs, sessions
 from qlq.node.consent import Ask, Consent
 from qlq.node.jobs import OpenJob, Purpose, Record, State, Submission
@@ -304,11 +305,11 @@ class PaidRun:
         except JobPending:
             raise
         except JobFailed as error:
-            if error.reason == UNKNOWN_JOB:
+            if error.fault is JobFault.UNKNOWN:
                 raise
-            self._opened().change(
-                index, status=Status.CANCELLED if error.reason == "cancelled" else Status.FAILED
-            )
+            is_cancelled = error.fault is JobFault.CANCELLED
+            status = Status.CANCELLED if is_cancelled else Status.FAILED
+            self._opened().change(index, status=status)
             self._note_spent(index)
             raise
         self._note_spent(index)
@@ -339,10 +340,10 @@ class PaidRun:
                 job.end(State.FAILED, detail=str(error))
             raise
         except JobFailed as error:
-            if error.reason == UNKNOWN_JOB:  # perhaps asked of another account: the shots are paid
+            if error.fault is JobFault.UNKNOWN:  # perhaps another account's: the shots are paid
                 pending = JobPending(str(error), job_id=error.job_id, reason=error.reason)
                 raise _resumable(pending, job.record) from error
-            state = State.CANCELLED if error.reason == "cancelled" else State.FAILED
+            state = State.CANCELLED if error.fault is JobFault.CANCELLED else State.FAILED
             job.end(state, detail=str(error))
             raise
 

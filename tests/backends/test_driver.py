@@ -25,6 +25,7 @@ from qlq.backends.port import (
 )
 from qlq.circuit import Plan
 from qlq.errors import BackendUnavailable, CircuitRejected, ConfigError, JobFailed, JobPending
+from qlq.faults import JobFault
 from qlq.provenance import Claim, Kind, Provenance, Tier
 from qlq.shots import Shots
 
@@ -154,12 +155,17 @@ def test_other_errors_are_not_retried() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "reason"), [(Status.FAILED, "it broke"), (Status.CANCELLED, "cancelled")]
+    ("status", "reason", "fault"),
+    [
+        (Status.FAILED, "it broke", JobFault.FAILED),
+        (Status.CANCELLED, "cancelled", JobFault.CANCELLED),
+    ],
 )
-def test_a_job_that_ends_badly_says_why(status: Status, reason: str) -> None:
+def test_a_job_that_ends_badly_says_why(status: Status, reason: str, fault: JobFault) -> None:
     with pytest.raises(JobFailed) as caught:
         driver.run(Scripted(statuses=[status]), PLAN, timeout_s=5)
     assert (caught.value.job_id, caught.value.reason) == ("job-1", reason)
+    assert caught.value.fault is fault
 
 
 def test_the_deadline_leaves_the_job_for_resume() -> None:
@@ -167,6 +173,7 @@ def test_the_deadline_leaves_the_job_for_resume() -> None:
     with pytest.raises(JobPending) as caught:
         driver.run(backend, PLAN, timeout_s=0.05)
     assert caught.value.reason == "deadline"
+    assert caught.value.fault is JobFault.PENDING
     assert "cancel job-1" not in backend.calls
     backend.statuses = [Status.DONE]
     assert driver.resume(backend, HANDLE, PLAN, timeout_s=5).bits.shape == (2, 5, 1)

@@ -173,12 +173,7 @@ class Rented:
         for _, job in self._jobs():
             if job["id"] == handle.job_id:
                 return job
-        raise JobFailed(
-            "unknown job",
-            job_id=handle.job_id,
-            reason=JobFault.UNKNOWN.value,
-            fault=JobFault.UNKNOWN,
-        )
+        raise _unknown(handle.job_id)
 
     def _arrive(self, kind: str) -> str:
         """Write the request down; its word, or what the word makes of it."""
@@ -192,9 +187,7 @@ class Rented:
             case "unavailable":
                 raise BackendUnavailable("the credentials were withdrawn")
             case "unknown":  # as an account that is not the job's would hear
-                raise JobFailed(
-                    "unknown job", job_id="", reason=JobFault.UNKNOWN.value, fault=JobFault.UNKNOWN
-                )
+                raise _unknown("")
             case "silent":
                 time.sleep(SILENCE_S)
         return word

@@ -19,6 +19,7 @@ from qlq.backends.emulator.server import Request, Response, Server
 from qlq.backends.port import AmbiguousSubmit, Backend, Handle, Status
 from qlq.circuit import Plan
 from qlq.errors import BackendUnavailable, CircuitRejected, JobFailed, JobPending, QLQError
+from qlq.faults import JobFault
 from qlq.shots import Shots
 
 pytestmark = pytest.mark.long
@@ -141,6 +142,7 @@ def test_a_failed_task_fails_the_job_with_the_services_reason(start: Start, uri:
     with pytest.raises(JobFailed, match="the laser is out of lock") as caught:
         driver.run(registry.open_backend(uri), plan_of(), timeout_s=30)
     assert caught.value.reason == "the laser is out of lock"
+    assert caught.value.fault is JobFault.FAILED
     assert caught.value.job_id.startswith("arn:aws:braket:")
 
 
@@ -158,14 +160,20 @@ def test_partial_results_of_a_failed_program_set_are_not_fetched(start: Start) -
 
 def test_a_task_that_an_operator_cancels_gives_no_shots(start: Start) -> None:
     start(fault(SUBMIT, Action.CANCEL_JOB))
-    with pytest.raises(JobFailed, match="cancelled"):
-        driver.run(registry.open_backend(GARNET), plan_of(), timeout_s=30)
+    backend = registry.open_backend(GARNET)
+    with pytest.raises(JobFailed, match="cancelled") as caught:
+        driver.run(backend, plan_of(), timeout_s=30)
+    assert caught.value.fault is JobFault.CANCELLED
+    with pytest.raises(JobFailed) as caught:
+        backend.fetch(backend.find("3f9c")[0], plan_of())
+    assert caught.value.fault is JobFault.CANCELLED
 
 
 def test_a_task_that_the_service_loses_is_unknown(start: Start) -> None:
     start(fault(SUBMIT, Action.LOSE_JOB))
-    with pytest.raises(JobFailed, match="not known"):
+    with pytest.raises(JobFailed, match="not known") as caught:
         driver.run(registry.open_backend(GARNET), plan_of(), timeout_s=30)
+    assert caught.value.fault is JobFault.UNKNOWN
 
 
 def test_results_that_may_not_be_read_leave_the_job_to_be_fetched_later(start: Start) -> None:

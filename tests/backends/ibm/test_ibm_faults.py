@@ -17,6 +17,7 @@ from qlq.backends.emulator.faults import Action, Fault
 from qlq.backends.port import Backend, Handle, Status
 from qlq.circuit import Plan
 from qlq.errors import BackendUnavailable, CircuitRejected, JobFailed, JobPending
+from qlq.faults import JobFault
 
 pytestmark = pytest.mark.long
 
@@ -91,17 +92,30 @@ def test_a_service_that_stays_throttled_is_unavailable_without_a_job(
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason"),
+    ("fault", "reason", "means"),
     [
-        (Fault(SUBMIT, Action.FAIL_JOB, reason="the fridge is warm", code=8001), "fridge is warm"),
-        (Fault(SUBMIT, Action.FAIL_JOB, reason="too long", code=1305), "maximum execution time"),
-        (Fault(SUBMIT, Action.CANCEL_JOB), "cancelled"),
-        (Fault(SUBMIT, Action.LOSE_JOB), "unknown job"),
+        (
+            Fault(SUBMIT, Action.FAIL_JOB, reason="the fridge is warm", code=8001),
+            "fridge is warm",
+            JobFault.FAILED,
+        ),
+        (
+            Fault(SUBMIT, Action.FAIL_JOB, reason="too long", code=1305),
+            "maximum execution time",
+            JobFault.FAILED,
+        ),
+        (  # what the vendor words so is no cancelled job
+            Fault(SUBMIT, Action.FAIL_JOB, reason="cancelled", code=8001),
+            "cancelled",
+            JobFault.FAILED,
+        ),
+        (Fault(SUBMIT, Action.CANCEL_JOB), "cancelled", JobFault.CANCELLED),
+        (Fault(SUBMIT, Action.LOSE_JOB), "unknown job", JobFault.UNKNOWN),
     ],
-    ids=["failed", "code-1305", "cancelled", "lost"],
+    ids=["failed", "code-1305", "failed-as-cancelled", "cancelled", "lost"],
 )
 def test_a_job_without_shots_fails_with_its_id_and_reason(
-    fez: Any, bb84: MakePlan, fault: Fault, reason: str
+    fez: Any, bb84: MakePlan, fault: Fault, reason: str, means: JobFault
 ) -> None:
     scene = fez(fault)
     seen: list[Handle] = []
@@ -110,6 +124,7 @@ def test_a_job_without_shots_fails_with_its_id_and_reason(
     assert not isinstance(caught.value, JobPending)
     assert caught.value.job_id == seen[0].job_id
     assert reason in caught.value.reason.lower()
+    assert caught.value.fault is means
     assert scene.submits == 1
 
 
