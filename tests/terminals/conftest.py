@@ -33,11 +33,6 @@ Tamper = Callable[[str, str, int, bytes], list[bytes] | None]
 arrive instead; None cuts the wire."""
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 @dataclass
 class Frame:
     """A payload as it was sent: on which wire, which way, and when among all others."""
@@ -49,11 +44,32 @@ class Frame:
 
 
 @dataclass
+class Ran:
+    """How one terminal ended: with a document or with an error."""
+
+    document: dict[str, Any] | None = None
+    error: BaseException | None = None
+    told: list[str] = field(default_factory=list)
+
+    @property
+    def reason(self) -> str:
+        """The reason of its abort."""
+        assert self.document is not None, self.error
+        return str(self.document["aborted"]["reason"])
+
+    @property
+    def port(self) -> int | None:
+        """Where it listens, as soon as it has said so: the system chose a free one."""
+        said = [told for told in self.told if told.startswith("listening on ")]
+        return int(said[0].rpartition(":")[2]) if said else None
+
+
+@dataclass
 class Observer:
     """A relay on one wire: `out` is what the party that connects says, `back` the answers."""
 
     wire: str
-    target: int
+    target: Ran
     tamper: Tamper
     frames: list[Frame]
     clock: Any
@@ -83,13 +99,11 @@ class Observer:
     def reach(self) -> socket.socket:
         """A connection to the target, which may start later than we do."""
         end_s = time.monotonic() + 10
-        while True:
-            try:
-                return socket.create_connection(("127.0.0.1", self.target))
-            except OSError:
-                if time.monotonic() > end_s:
-                    raise
-                time.sleep(0.02)
+        while self.target.port is None:
+            if time.monotonic() > end_s:
+                raise ConnectionRefusedError("it has not said where it listens")
+            time.sleep(0.02)
+        return socket.create_connection(("127.0.0.1", self.target.port))
 
     def relay(self, way: str, source: socket.socket, sink: socket.socket) -> None:
         receiver, numbers = framing.Receiver(), itertools.count()
@@ -106,21 +120,6 @@ class Observer:
                     for one in arriving:
                         sink.sendall(framing.encode(one))
             sink.shutdown(socket.SHUT_WR)
-
-
-@dataclass
-class Ran:
-    """How one terminal ended: with a document or with an error."""
-
-    document: dict[str, Any] | None = None
-    error: BaseException | None = None
-    told: list[str] = field(default_factory=list)
-
-    @property
-    def reason(self) -> str:
-        """The reason of its abort."""
-        assert self.document is not None, self.error
-        return str(self.document["aborted"]["reason"])
 
 
 @dataclass
@@ -188,16 +187,16 @@ class Stage:
         """One session; `changes` alter a party's order, `link_changes` the link's."""
         frames: list[Frame] = []
         clock = itertools.count()
-        self.link_port, self.bob_port = free_port(), free_port()
-        ports = {"link": self.link_port, "bob": self.bob_port}
+        ran = {"link": Ran(), Party.ALICE: Ran(), Party.BOB: Ran()}
+        self.link, self.bob = ran["link"], ran[Party.BOB]
+        ends = {"link": self.link, "bob": self.bob}
         wires = {
-            wire: Observer(wire, ports[wire.split("-")[1]], tamper, frames, clock) for wire in WIRES
+            wire: Observer(wire, ends[wire.split("-")[1]], tamper, frames, clock) for wire in WIRES
         }
         times = {"timeout_s": 60.0, "peer_timeout_s": peer_timeout_s}
         wanted = Wanted(protocol=protocol, pulses=pulses, qber_max=0.02)
-        peers = {Party.ALICE: wires["alice-bob"].port, Party.BOB: self.bob_port}
-        ran = {"link": Ran(), Party.ALICE: Ran(), Party.BOB: Ran()}
-        order = LinkOrder(Address("127.0.0.1", self.link_port), "aer", self.link_home, eve, **times)
+        peers = {Party.ALICE: wires["alice-bob"].port, Party.BOB: 0}
+        order = LinkOrder(Address("127.0.0.1", 0), "aer", self.link_home, eve, **times)
         order = replace(order, **(link_changes or {}))
 
         def take_part(party: Party) -> dict[str, Any]:

@@ -306,8 +306,8 @@ def test_strangers_at_the_doors_are_refused_and_disturb_nobody(stage: Any) -> No
         # When Alice's inputs pass, both doors have the guests that they expect.
         if name == "alice-link" and way == "out" and number == 1 and not knocked:
             knocked.append("link")
-            late.knock(stage.link_port)
-            Strangers(garbage).knock(stage.bob_port)
+            late.knock(stage.link.port)
+            Strangers(garbage).knock(stage.bob.port)
         return [payload]
 
     ran = stage.run(tamper=tamper)
