@@ -132,7 +132,8 @@ class Provenance:
         provider: For example `qiskit-aer`, `cirq`, `amazon-braket`.
         device: Device or simulator name, for example `fake_fez`.
         kind: Ideal, noisy or QPU.
-        job_id: The vendor's or the simulator's job id.
+        job_id: The vendor's or the simulator's job id; `vendor_ids` takes it apart where it names
+            several.
         program_digest: SHA-256 (hex) of the program that ran.
         sdk: Versions of the packages that made the shots.
         qubits: Physical qubits; empty where there are none.
@@ -160,6 +161,16 @@ class Provenance:
         """Refuse a claim above what the tier allows: ValueError names both."""
         if self.claim > CLAIM_MAX[self.tier]:
             raise ValueError(f"bits of a {self.tier.value} cannot have claim {self.claim.label!r}")
+
+
+def vendor_ids(job_id: str) -> list[str]:
+    """The ids that a vendor knows: one, or those of tasks that share all before the last slash.
+
+    Args:
+        job_id: A job's id, `ID` or `HEAD/ID,ID...`.
+    """
+    head, slash, rest = job_id.rpartition("/")
+    return [f"{head}{slash}{one}" for one in rest.split(",")]
 
 
 def weakest(claims: tuple[Claim, ...]) -> Claim:

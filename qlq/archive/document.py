@@ -13,7 +13,7 @@ from typing import Any
 
 from qlq.errors import ProtocolAbort
 from qlq.numerics import chsh
-from qlq.provenance import Attempt, Provenance
+from qlq.provenance import Attempt, Provenance, vendor_ids
 from qlq.qkd import authentication, estimation, record, worth
 from qlq.qkd.no_signalling import marginal_test
 from qlq.qkd.parameters import Parameters, Protocol
@@ -122,7 +122,7 @@ def _provenance(outcome: Outcome) -> dict[str, Any]:
         "device": first.device,
         "kind": first.kind.value,
         "qubits": list(first.qubits),
-        "job_ids": [p.job_id for p in outcome.provenances],
+        "job_ids": [one for p in outcome.provenances for one in vendor_ids(p.job_id)],
         "sdk": dict(sorted(first.sdk.items())),
         "reproducible": outcome.reproducible,
         **attempts,

@@ -86,10 +86,16 @@ def certify(
 
 def _provenance(inputs: dict[str, Any]) -> dict[str, Any]:
     """Where the data came from, and which backends were left before."""
+    from qlq.provenance import vendor_ids
+
     data = inputs["data"]["provenance"]
     return {
         **{name: data[name] for name in ("backend", "provider", "device", "kind", "qubits")},
-        "job_ids": [inputs[leg]["provenance"]["job_id"] for leg in ("calibration", "data")],
+        "job_ids": [
+            one
+            for leg in ("calibration", "data")
+            for one in vendor_ids(inputs[leg]["provenance"]["job_id"])
+        ],
         "sdk": data["sdk"],
         "attempts": inputs["attempts"],
     }

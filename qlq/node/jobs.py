@@ -40,7 +40,7 @@ from qlq.disk.turn import Turn
 from qlq.errors import BadTag, ConfigError, KeyStoreDamaged, KeyStoreError, QLQError
 from qlq.node.consent import Caps
 from qlq.node.sessions import Seeds
-from qlq.provenance import Attempt
+from qlq.provenance import Attempt, vendor_ids
 from qlq.qkd.parameters import Parameters
 
 SCHEMA = "qlq.job.record/1"
@@ -228,7 +228,8 @@ def find(home: Path, text: str) -> Record:
     shelf = read_all(home)
     for record in shelf.records:
         names = {record.uri, record.backend}
-        ids = [job.job_id for job in record.submissions if job.job_id is not None]
+        jobs = [job.job_id for job in record.submissions if job.job_id is not None]
+        ids = {*jobs, *(one for job_id in jobs for one in vendor_ids(job_id))}
         if not any(f"{name}:{job_id}" == text for name in names for job_id in ids):
             continue
         if record.purpose is Purpose.PILOT:

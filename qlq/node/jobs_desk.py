@@ -17,6 +17,7 @@ from qlq.node import consent, jobs, jobs_ending, jobs_running, orders, parties, 
 from qlq.node.consent import Ask, Consent
 from qlq.node.jobs import Damaged, OpenJob, Purpose, Record, State
 from qlq.node.jobs_running import PaidRun
+from qlq.provenance import vendor_ids
 from qlq.qkd.duties import Party
 
 Tell = Callable[[str], None]
@@ -70,7 +71,12 @@ def _line(record: Record) -> dict[str, Any]:
         "protocol": record.parameters.protocol.value,
         "status": record.state.value,
         "submitted": record.created,
-        "job_ids": [job.job_id for job in record.submissions if job.job_id is not None],
+        "job_ids": [
+            one
+            for job in record.submissions
+            if job.job_id is not None
+            for one in vendor_ids(job.job_id)
+        ],
         "cost": jobs_ending.cost_document(record),
         "key_id": record.key_id if record.state is State.DONE else None,
     }

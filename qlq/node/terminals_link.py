@@ -36,7 +36,7 @@ from qlq.node import terminals_messages as wire
 from qlq.node.consent import Consent
 from qlq.node.terminals_jobs import LinkJobs, Terms
 from qlq.node.terminals_messages import Ended, Inputs, Join, Outcomes, Refused, Welcome
-from qlq.provenance import Provenance
+from qlq.provenance import Provenance, vendor_ids
 from qlq.qkd import bb84, e91, eve, link, messages
 from qlq.qkd.conversation import LinkUse
 from qlq.qkd.duties import Party
@@ -356,6 +356,6 @@ def _provenance(jobs: tuple[Provenance, ...]) -> dict[str, Any]:
         "device": first.device,
         "kind": first.kind.value,
         "qubits": list(first.qubits),
-        "job_ids": [job.job_id for job in jobs],
+        "job_ids": [one for job in jobs for one in vendor_ids(job.job_id)],
         "sdk": dict(sorted(first.sdk.items())),
     }

@@ -170,3 +170,9 @@ def test_a_session_waits_for_its_lost_task_and_tries_no_other_backend(
     assert len({task.tags["qlq-task"] for task in tasks}) == 3  # none of them twice
     assert resumed.document is not None
     assert resumed.document["secret_bits"] > 0
+    arns = [task.arn for task in sorted(tasks, key=lambda task: str(task.tags["qlq-task"]))]
+    assert resumed.document["provenance"]["job_ids"] == arns
+    (line,) = jobs_desk.describe_all(settings.home)
+    assert line["job_ids"] == arns
+    for arn in arns:  # any of them leads to the record, as on the vendor's own pages
+        assert jobs.find(settings.home, f"{GARNET}:{arn}").id == record.id

@@ -17,7 +17,7 @@ from qlq.backends.emulator.server import Request, Response, Server
 from qlq.backends.port import Backend
 from qlq.circuit import Plan
 from qlq.errors import BackendUnavailable, CircuitRejected, ConfigError, JobFailed
-from qlq.provenance import Claim, Kind, Tier
+from qlq.provenance import Claim, Kind, Tier, vendor_ids
 
 GARNET_ARN = "arn:aws:braket:eu-north-1::device/qpu/iqm/Garnet"
 FORTE_ARN = "arn:aws:braket:us-east-1::device/qpu/ionq/Forte-1"
@@ -62,6 +62,8 @@ def test_without_program_sets_a_plan_is_a_batch_that_is_one_job(start: Start) ->
     assert cost.amount == 3 * Decimal("0.30") + 150 * Decimal("0.08")
     handle = backend.submit(plan)
     assert handle.job_id.count(",") == 2
+    arns = [task.arn for task in reversed(server.emulator.tasks)]  # type: ignore[attr-defined]
+    assert vendor_ids(handle.job_id) == arns
     driver.resume(backend, handle, plan, timeout_s=30)
     assert backend.find("u2") == [handle]
     places = sorted(task.tags["qlq-task"] for task in server.emulator.tasks)  # type: ignore[attr-defined]
