@@ -1,4 +1,4 @@
-"""One kind of work in a loop for each method: what a unit of gas costs in time is measured on it."""
+"""One kind of work in a loop for each method: a unit of gas is measured on each of them."""
 
 from qlq.contract import (
     Address,
