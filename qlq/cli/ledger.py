@@ -96,7 +96,7 @@ def tx(
 
 @app.command()
 def block(
-    height: Annotated[int, typer.Argument(min=1, help="Height, from 1.")],
+    height: Annotated[int, typer.Argument(help="Height, from 1.")],
     *,
     home: purse.Home = None,
     json: purse.Json = False,

@@ -150,7 +150,7 @@ def _header(header: Header) -> dict[str, Any]:
 
 def _operation(operation: Operation) -> dict[str, Any]:
     values = {name: _plain(getattr(operation, name), name) for name in operation.__struct_fields__}
-    return {"kind": type(operation).__name__, **values}
+    return {"operation": type(operation).__name__, **values}
 
 
 def _outcome(receipt: Receipt) -> dict[str, Any]:

@@ -230,8 +230,9 @@ def verify_headers(path: Path, *, chain: bytes | None = None) -> Report:
         ConfigError: The file cannot be read, or is of another chain.
         LedgerDamaged: It is no export of headers.
     """
+    data = _read(path)
     try:
-        found: HeaderExport = codec.decode(_read(path), HeaderExport)
+        found: HeaderExport = codec.decode(data, HeaderExport)
         geneses.check(found.genesis)
     except (RemoteMisuse, ConfigError) as error:
         raise LedgerDamaged(f"{path} is no export of headers: {error}") from error
