@@ -169,3 +169,9 @@ class Calls:
 @pytest.fixture
 def calls() -> type[Calls]:
     return Calls
+
+
+@pytest.fixture
+def world_on() -> type[World]:
+    """For a back-end that a test makes itself."""
+    return World
