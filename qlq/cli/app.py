@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import cache
 from typing import Annotated
 
 import typer
@@ -80,6 +82,14 @@ def options(
     """Options that go before the command."""
     console.State.home, console.State.profile = home, profile
     console.State.verbose, console.State.quiet = verbose, quiet
+
+
+@cache
+def tree() -> Callable[..., object]:
+    """All commands, as typer makes them from these files: a tenth of a second, once."""
+    from typer.main import get_command
+
+    return get_command(app)
 
 
 def finish(error: BaseException) -> int:

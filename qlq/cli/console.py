@@ -10,7 +10,6 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import typer
     from rich.console import Console
 
 EXIT_OK = 0
@@ -126,11 +125,9 @@ def exit_code(error: BaseException) -> int:
     return EXIT_BUG
 
 
-def schema_of(group: typer.Typer, arguments: list[str]) -> str:
+def schema_of(tree: object, arguments: list[str]) -> str:
     """The schema of the document that a command line prints: `qlq.<command>/1`."""
-    from typer.main import get_command
-
-    here: object = get_command(group)
+    here = tree
     path = []
     for word in arguments:
         inside = getattr(here, "commands", {})
@@ -165,7 +162,6 @@ def document_usage(error: BaseException) -> None:
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Around work that Ctrl-C leaves behind: says how it goes on, which typer would swallow."""
-    import typer
 
     try:
         yield

@@ -50,9 +50,9 @@ def _run(arguments: list[str]) -> int:
     from qlq.cli import app, console
 
     if "--json" in arguments:
-        console.State.document_schema = console.schema_of(app.app, arguments)
+        console.State.document_schema = console.schema_of(app.tree(), arguments)
     try:
-        code = app.app(arguments, standalone_mode=False)
+        code = app.tree()(arguments, standalone_mode=False)
     except BrokenPipeError:
         raise
     except SystemExit as stop:
