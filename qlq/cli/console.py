@@ -162,6 +162,7 @@ def document_usage(error: BaseException) -> None:
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Around work that Ctrl-C leaves behind: says how it goes on, which typer would swallow."""
+    import typer
 
     try:
         yield
