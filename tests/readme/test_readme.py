@@ -23,7 +23,8 @@ SHELLS = {"bash", "console"}
 SHOWN_ONLY = {"text"}
 
 FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
-IN_BACKGROUND = re.compile(r"&$", re.MULTILINE)
+ONE_SHELL = re.compile(r"&$|^export ", re.MULTILINE)
+"""What a block's later lines need from its earlier ones: jobs in the background, variables."""
 EXIT = re.compile(r"\s+# exits (\d+)$")
 
 
@@ -38,13 +39,13 @@ class Command:
 def commands(text: str) -> list[Command]:
     """All commands of the text's shell blocks; a line that ends in a backslash goes on.
 
-    A block in which something runs in the background is one command, for one shell.
+    A block in which something runs in the background, or is exported, is one command, for one shell.
     """
     found = []
     for block in FENCE.finditer(text):
         if block["language"] not in SHELLS:
             continue
-        if IN_BACKGROUND.search(block["body"]):
+        if ONE_SHELL.search(block["body"]):
             found.append(Command(block["body"], 0))
             continue
         for line in block["body"].replace("\\\n", " ").splitlines():
@@ -137,8 +138,10 @@ def test_every_file_that_the_readme_names_is_there() -> None:
 def test_blocks_are_read_as_a_person_reads_them() -> None:
     text = "```bash\none \\\n  two # exits 3\n\n# a remark\n```\n```text\nthree\n```\n"
     text += "```console\n$ four\n```\n```bash\nfive &\nsix\n```\n"
+    text += "```bash\nexport SEVEN=7\neight\n```\n"
     assert commands(text) == [
         Command("one    two", 3),
         Command("four", 0),
         Command("five &\nsix\n", 0),
+        Command("export SEVEN=7\neight\n", 0),
     ]
