@@ -258,6 +258,11 @@ class BraketBackend:
             if braket_tasks.is_whole(places)
         ]
 
+    def cancel_tagged(self, tag: str) -> Mapping[str, Status]:
+        """End every task whose plan carried the tag, of a job that is not whole as well."""
+        tasks = braket_session.tasks_with(self._account.session, self._arn, tag)
+        return {str(task["quantumTaskArn"]): self._tasks.end(task) for task in tasks}
+
     def spent(self, handle: Handle) -> Cost:
         """What the tasks that have run cost by the price list; the bill alone is binding.
 

@@ -33,11 +33,12 @@ DOCUMENTS_MAX = 4096
 _JOB_ID = re.compile(
     r"(arn:aws:braket:[a-z0-9-]+:\d{12}:quantum-task/)([0-9a-f-]{36}(?:,[0-9a-f-]{36})*)"
 )
+_CANCELLING = "CANCELLING"
 _STATUS = {
     "CREATED": Status.QUEUED,
     "QUEUED": Status.QUEUED,
     "RUNNING": Status.RUNNING,
-    "CANCELLING": Status.RUNNING,
+    _CANCELLING: Status.RUNNING,
     "COMPLETED": Status.DONE,
     "FAILED": Status.FAILED,
     "CANCELLED": Status.CANCELLED,
@@ -131,6 +132,17 @@ class Tasks:
             return True
 
         return patience.insist(end)
+
+    def end(self, task: Mapping[str, Any]) -> Status:
+        """Cancel a task unless it has ended; CANCELLED, or how it had ended before."""
+        arn = str(task["quantumTaskArn"])
+        state = state_of(task)
+        if state.is_final:
+            return state
+        if str(task["status"]) == _CANCELLING or self.cancel(arn):
+            return Status.CANCELLED
+        state = state_of(self._document(arn, arn))  # it ended, or is being cancelled, meanwhile
+        return state if state.is_final else Status.CANCELLED
 
     def give_up(self, arns: Sequence[str]) -> list[str]:
         """Cancel tasks of a job that is lost anyway; those that could not be cancelled."""

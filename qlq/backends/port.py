@@ -215,6 +215,14 @@ class Backend(Protocol):
 
 
 @runtime_checkable
+class CancelsByTag(Protocol):
+    """A backend whose jobs may exist in part, where `find` does not show them."""
+
+    def cancel_tagged(self, tag: str) -> Mapping[str, Status]:
+        """End every part of jobs whose plan carried the tag, and say how each ended, by its id."""
+
+
+@runtime_checkable
 class ReportsDepth(Protocol):
     """A backend that can say what a plan becomes on its device."""
 

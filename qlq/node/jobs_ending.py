@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
-from qlq.backends import driver, patience
+from qlq.backends import cancelling
 from qlq.backends.patience import Clock
 from qlq.backends.port import Backend, Cost, Handle, Status
-from qlq.errors import JobFailed
 from qlq.node import consent, jobs, jobs_running
 from qlq.node.jobs import OpenJob, Record, State
 
@@ -25,44 +22,28 @@ def cost_document(record: Record) -> dict[str, Any]:
 
 
 def cancel_all(record: Record, backend: Backend, clock: Clock) -> str:
-    """Cancel every job of the record, those whose id was lost included; what is left, in words.
+    """Cancel every job of the record, those whose id was lost included; what became of them.
 
     Raises:
         BackendUnavailable: The backend cannot be asked now.
     """
-    missing = []
+    parts, missing = [], []
     for job in record.submissions:
-        handles = [Handle(backend.name, job.job_id or "", job.plan_digest)]
         if job.job_id is None:
-            handles = _found(backend, job.tag, clock)
-            missing += [] if handles else [job.tag]
-        for handle in handles:
-            _cancel_one(backend, handle, clock)
+            found = cancelling.tagged(backend, job.tag, clock=clock)
+            missing += [job.tag] if found.is_empty else []
+        else:
+            handle = Handle(backend.name, job.job_id, job.plan_digest)
+            found = cancelling.job(backend, handle, clock=clock)
+        parts.append(found)
+    told = str(cancelling.together(parts))
     if not missing:
-        return ""
-    return (
+        return told
+    lost = (
         f"no job with the tag {' or '.join(missing)} was found on {backend.name}: if one shows "
         "later, it has to be cancelled there"
     )
-
-
-def _found(backend: Backend, tag: str, clock: Clock) -> list[Handle]:
-    """Jobs with a tag; looks several times, for lists lag behind."""
-    what = f"search on {backend.name}"
-    for look in range(driver.LOOKS):
-        if look:
-            time.sleep(max(0.0, min(driver.LOOK_PAUSE_S, clock.remaining_s())))
-        if handles := patience.ask(partial(backend.find, tag), clock=clock, what=what):
-            return handles
-    return []
-
-
-def _cancel_one(backend: Backend, handle: Handle, clock: Clock) -> None:
-    what = f"cancel {handle.job_id}"
-    try:
-        patience.ask(lambda: backend.cancel(handle), clock=clock, what=what)
-    except JobFailed:
-        return  # the vendor does not know it any more
+    return f"{told}; {lost}" if told else lost
 
 
 def close(job: OpenJob, backend: Backend, clock: Clock, *, detail: str) -> Record:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qlq.backends import driver, patience
+from qlq.backends import cancelling, driver
+from qlq.backends.cancelling import Cancellation
 from qlq.backends.patience import Clock
 from qlq.backends.port import Backend, Cost, Handle
 from qlq.circuit import Plan
@@ -63,23 +64,30 @@ def _leave(backend: Backend, plan: Plan, accepted: list[Handle]) -> str:
     """Cancel what may have been accepted; what became of it, in words."""
     clock, tag = Clock(LEAVE_S), plan.tags[0]
     by_hand = f"look for the tag {tag} on {backend.name}, and cancel its job there"
+    if accepted:
+        return "; ".join(_cancelled(backend, handle, clock) for handle in accepted)
     try:
-        handles = accepted or patience.ask(
-            lambda: backend.find(tag), clock=clock, what=f"search on {backend.name}"
-        )
+        found = cancelling.tagged(backend, tag, clock=clock)
     except BackendError as error:
         return f"whether a job was accepted is not known ({error}): {by_hand}"
-    if not handles:
-        return f"no job was found: if one shows later, {by_hand}"
-    return "; ".join(_cancelled(backend, handle, clock) for handle in handles)
+    return _told(found) or f"no job was found: if one shows later, {by_hand}"
 
 
 def _cancelled(backend: Backend, handle: Handle, clock: Clock) -> str:
     try:
-        patience.ask(lambda: backend.cancel(handle), clock=clock, what=f"cancel {handle.job_id}")
+        return _told(cancelling.job(backend, handle, clock=clock))
     except BackendError as error:
         return (
             f"job {handle.job_id} could not be cancelled ({error}): cancel it on {backend.name}, "
             "or it is paid for in vain"
         )
-    return f"job {handle.job_id} was cancelled: what it has cost until then stays spent"
+
+
+def _told(found: Cancellation) -> str:
+    """What became of jobs, in words; empty if there were none."""
+    words = {
+        "was cancelled: what it has cost until then stays spent": found.cancelled,
+        "had ended before it could be cancelled, and is paid for": found.ended,
+        "is not known there any more": found.unknown,
+    }
+    return "; ".join(f"job {one} {word}" for word, ids in words.items() for one in ids)

@@ -87,7 +87,8 @@ class Lab:
         return Handle(self.name, job_id, plan.digest)
 
     def status(self, handle: Handle) -> Status:
-        return Status.RUNNING if self._words[handle.job_id] == "pending" else Status.DONE
+        words = {"pending": Status.RUNNING, "cancelled": Status.CANCELLED}
+        return words.get(self._words[handle.job_id], Status.DONE)
 
     def fetch(self, handle: Handle, plan: Plan) -> Shots:
         word = self._words[handle.job_id]
@@ -112,7 +113,7 @@ class Lab:
         return Shots(outcomes(word, shape, handle.job_id), origin)
 
     def cancel(self, handle: Handle) -> None:
-        self._words.pop(handle.job_id, None)
+        self._words[handle.job_id] = "cancelled"
         with (self._folder / "cancels.log").open("a") as file:
             file.write(handle.job_id + "\n")
 
