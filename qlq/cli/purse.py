@@ -78,7 +78,8 @@ def show_sent(schema: str, document: dict[str, Any], *, output: console.Output) 
         console.document(schema, document)
     else:
         console.table(_for_people(document))
-        console.tell(f"Next: qlq ledger prove {document['tx_id']} -o proof.json")
+        if document["tx_id"] is not None:
+            console.tell(f"Next: qlq ledger prove {document['tx_id']} -o proof.json")
     if document.get("status") == "failed":
         console.tell(
             f"error: {document['reason']}: the transaction is in block {document['height']}, has "

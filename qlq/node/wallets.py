@@ -262,7 +262,9 @@ def rotate(purse: Purse, algorithm: Algorithm, settings: Settings, tell: Tell) -
         known = holdings.find_account(validator.state, account.address)
         if known is not None and known.key == new.verifying_key.to_bytes():
             accounts.finish_rotation(settings.home, purse.name, passphrase)
-            return {"name": purse.name, "algorithm": algorithm.word, "tx_id": None, "height": None}
+            names = ("tx_id", "height", "status", "reason", "fee", "sealed_with")
+            nothing = dict.fromkeys(names)  # the chain has the key: an earlier command was cut off
+            return {"name": purse.name, "algorithm": algorithm.word, **nothing}
         change = transaction.rotation(account.address, new, chain=validator.rules.chain)
         sent = act(asked, Wish((change,), seal=SealPolicy.PQ), validator, settings, tell)
     if sent.receipt.reason is None:

@@ -39,7 +39,7 @@ class Command:
 def commands(text: str) -> list[Command]:
     """All commands of the text's shell blocks; a line that ends in a backslash goes on.
 
-    A block in which something runs in the background, or is exported, is one command, for one shell.
+    A block that exports something, or runs it in the background, is one command, for one shell.
     """
     found = []
     for block in FENCE.finditer(text):

@@ -186,6 +186,21 @@ def test_after_a_rotation_the_new_words_and_the_old_address_bring_it_back(
     assert made["address"] == after["address"]
 
 
+def test_a_rotation_that_was_cut_off_is_finished_by_the_next_one(
+    story: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def died(*_: Any) -> None:
+        raise MemoryError("the process is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(accounts, "finish_rotation", died)
+        assert story.qlq("wallet", "rotate", "alice").code == 1
+    height = story.told("ledger.status")["height"]
+    assert story.told("wallet.rotate", "alice")["tx_id"] is None
+    assert story.told("ledger.status")["height"] == height
+    assert story.send("1").code == 0
+
+
 def test_a_passphrase_that_seals_other_stores_does_not_change_alone(story: Any) -> None:
     before = (story.folder / "wallet" / "wallet.qlq").read_bytes()
     done = story.qlq("wallet", "passphrase")
