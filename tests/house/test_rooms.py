@@ -164,10 +164,11 @@ def reraises(handler: ast.ExceptHandler) -> bool:
 
 
 def test_asserts_stay_in_tests(modules: dict[Path, ast.Module]) -> None:
-    """`python -O` drops them."""
+    """`python -O` drops them; in the contract language they are the way to fail, and compiled."""
     found = [
         f"{path}:{node.lineno}"
         for path, tree in modules.items()
+        if Path("qlq/contracts/templates") not in path.parents
         for node in ast.walk(tree)
         if isinstance(node, ast.Assert)
     ]
