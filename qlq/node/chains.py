@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +27,14 @@ from qlq.crypto.kem import SEED_BYTES, DecapsulationKey
 from qlq.crypto.signing import SigningKey, VerifyingKey
 from qlq.disk import private_files
 from qlq.disk.turn import Turn
-from qlq.errors import BadTag, ConfigError, LedgerDamaged, RemoteMisuse
+from qlq.errors import (
+    BadTag,
+    ConfigError,
+    KeyStoreDamaged,
+    LedgerDamaged,
+    QLQError,
+    RemoteMisuse,
+)
 from qlq.kme import master
 from qlq.kme.identity import IDENTITY_FILE, Identities
 from qlq.ledger import genesis, merkle, store_file, transition
@@ -162,17 +169,27 @@ def open_keys(settings: Settings) -> NodeKeys:
     """The node's keys, made from operating-system entropy at the first call.
 
     Raises:
-        ConfigError: A file cannot be used, or the master key is another one.
-        KeyStoreDamaged: The signing key's file was changed.
+        ConfigError: A file cannot be used, the master key is another one, or a file is missing of
+            a home that has a ledger.
+        KeyStoreDamaged: A file was changed.
     """
+    where = folder(settings)
+    if exists(settings) and not has_keys(settings):
+        raise ConfigError(
+            f"{IDENTITY_FILE} or {KEYS_FILE} is missing in {where}, and the ledger there opens "
+            "with nothing else: put a copy back"
+        )
     sealing_key = master.obtain(
         passphrase=settings.passphrase,
         data_folder=settings.home,
         settings_folder=settings.settings_folder,
     )
-    where = folder(settings)
-    kept = _open_kept(where / KEYS_FILE, sealing_key)  # first: it tells a wrong passphrase
-    signing = Identities(where, sealing_key).own()
+    identities = Identities(where, sealing_key)
+    try:
+        kept = _open_kept(where / KEYS_FILE, sealing_key)  # first: it tells a wrong passphrase
+    except BadTag as error:
+        raise _not_opened(where, identities) from error
+    signing = identities.own()
     return NodeKeys(signing, DecapsulationKey(kept.opening_seed), kept.storage)
 
 
@@ -187,11 +204,21 @@ def _open_kept(path: Path, sealing_key: bytes) -> _Kept:
         return codec.decode(aead.unseal(key, sealed, aad=b"node keys"), _Kept)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except (BadTag, RemoteMisuse) as error:
-        raise ConfigError(
-            f"{path} was changed, or sealed with another master key: set QLQ_PASSPHRASE to the "
-            "passphrase it was made with, or restore a copy"
-        ) from error
+    except RemoteMisuse as error:
+        raise KeyStoreDamaged(f"{path} holds no keys: {error}: put a copy back") from error
+
+
+def _not_opened(where: Path, identities: Identities) -> QLQError:
+    """Why `node.sealed` does not open: if the file beside it does, then not for its passphrase."""
+    path = where / KEYS_FILE
+    if (where / IDENTITY_FILE).exists():
+        with suppress(KeyStoreDamaged):
+            identities.own()
+            return KeyStoreDamaged(f"{path} has been changed: put a copy back")
+    return ConfigError(
+        f"{path} was changed, or sealed with another master key: set QLQ_PASSPHRASE to the "
+        "passphrase it was made with, or restore a copy"
+    )
 
 
 @contextmanager

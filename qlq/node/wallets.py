@@ -136,7 +136,10 @@ def act(
         KeysExhausted: A quantum-distributed key is wanted and there is none.
     """
     account = accounts.find(settings.home, purse.name)
+    purse = Purse(purse.name, cache(purse.passphrase))
     if transacting.needs_enrolment(validator, account.address):
+        with _unlock(settings, purse):  # nobody is enrolled under a wrong passphrase
+            pass
         transacting.enrol(validator, chains.open_keys(settings), account.address)
         tell(f"enrolled {purse.name} ({address.to_text(account.address)}) on this ledger")
     unlock = partial(_unlock, settings, purse)

@@ -176,6 +176,29 @@ def test_a_snapshot_goes_on_where_the_ledger_was(
     assert story.told("ledger.verify")["base"] == 5
 
 
+@pytest.mark.parametrize("name", ["node.sealed", "identity.sealed"])
+def test_keys_of_the_node_that_are_lost_or_changed_are_told(story: Any, name: str) -> None:
+    path = story.folder / "ledger" / name
+    data = path.read_bytes()
+    path.unlink()
+    done = story.qlq("ledger", "status")
+    assert (done.code, name in done.err, path.exists()) == (2, True, False)
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    path.chmod(0o600)
+    done = story.qlq("ledger", "status")
+    assert (done.code, name in done.err) == (7, True)
+    path.write_bytes(data)
+    assert story.told("ledger.verify")["valid"]
+
+
+def test_a_wrong_passphrase_is_no_damage(story: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QLQ_PASSPHRASE", "another one")
+    for arguments in (("status",), ("verify",), ("repair",), ("recover",)):
+        done = story.qlq("ledger", *arguments)
+        assert (done.code, "QLQ_PASSPHRASE" in done.err) == (2, True)
+        assert "another one" not in done.err
+
+
 def test_a_changed_copy_is_refused(story: Any) -> None:
     story.told("ledger.export", "blocks.qlq")
     data = bytearray(Path("blocks.qlq").read_bytes())
