@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from qlq.contracts import gas
 from qlq.contracts.journal import Journal
-from qlq.contracts.outcome import Emitted, Env, Failure, Reason
+from qlq.contracts.outcome import NATIVE, Emitted, Env, Failure, Reason
 from qlq.crypto.signing import Algorithm, VerifyingKey
 from qlq.errors import BadSignature
 
@@ -166,7 +166,7 @@ class Host:
             contract=contract,
             sender=self.contract,
             gas_limit=self.gas,
-            asset=self.asset,
+            asset=NATIVE,
             value=0,
         )
         try:

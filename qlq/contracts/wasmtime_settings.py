@@ -25,8 +25,9 @@ from wasmtime import (
 from qlq.contracts.wasm_binary import MEMORY_EXPORT, PAGE_BYTES
 from qlq.errors import InvariantBroken
 
-STACK_BYTES_MAX = 512 * 1024
-"""Far above what a contract can use: calls form a tree, and sources are small."""
+STACK_BYTES_MAX = 256 * 1024
+"""Far above what a contract can use: the deepest calls with the most variables that a source has
+room for take less than 16 KiB. Eight contracts in one another fit into the stack of a thread."""
 
 Exports = Mapping[str, object]
 

@@ -10,7 +10,7 @@ import pytest
 from qlq.contracts import gas, wasm_memory, wasm_words
 from qlq.contracts.host import Host, Transaction
 from qlq.contracts.journal import Journal
-from qlq.contracts.machine import IMPORT_MODULE, Instance, Machine
+from qlq.contracts.machine import IMPORT_MODULE, Ending, Instance, Machine
 from qlq.contracts.outcome import Env, Failure, Reason
 from qlq.contracts.wasm_binary import Code, Module, Op, Signature
 from qlq.contracts.wasm_calls import Border
@@ -100,6 +100,13 @@ def test_an_error_of_the_ledger_comes_out_and_the_guest_goes_no_step_further(
     with pytest.raises(Failure) as raised:
         border.run(other, host_on(ledger_class(), 10**4), 0, b"")
     assert raised.value.reason is Reason.OUT_OF_GAS
+
+
+def test_a_host_call_that_does_nothing_at_all_stops_the_guest(opener) -> None:
+    """As one does whose exception is lost: nobody has said that it is done."""
+    instance = instance_of(opener({name: lambda: 0 for name in HOST_CALLS}), reader)
+    assert instance.run(wasm_memory.EXPORT) is Ending.TRAPPED
+    assert not any(instance.memory[TURNS_PLACE : TURNS_PLACE + 8])
 
 
 def test_a_failure_of_the_host_has_the_line_and_the_contract(ledger_class, opener) -> None:

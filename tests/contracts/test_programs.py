@@ -111,6 +111,8 @@ def test_no_name_means_the_place_of_another(world) -> None:
     ]:
         packed = b + a + other(b, a) + other(a, b) + other(b, a)
         assert world.ask(contract, "alias", a, b) == hashlib.sha256(packed).digest()
+        assert world.ask(contract, "twins", a, b) == (other(a, b) == other(b, a))
+    assert world.ask(contract, "both", b"abcdef", b"1234") == b"abc.12."
 
 
 def test_bytes_are_cut_joined_and_converted(world) -> None:

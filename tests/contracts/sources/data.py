@@ -93,6 +93,18 @@ class Data(Contract):
         third: Bytes32 = self._other(first, second)
         return sha256(pack(first, second, third, self._other(a, b), self._other(b, a)))
 
+    @view
+    def twins(self, a: Bytes32, b: Bytes32) -> bool:
+        return self._other(a, b) == self._other(b, a)
+
+    @view
+    def both(self, a: Bytes[8], b: Bytes[8]) -> Bytes[18]:
+        return self._longer(a) + self._longer(b)
+
+    def _longer(self, text: Bytes[8]) -> Bytes[9]:
+        text = Bytes[8](text[0 : len(text) // 2])
+        return text + Bytes[1](b".")
+
     def _other(self, a: Bytes32, b: Bytes32) -> Bytes32:
         a = sha256(a)
         return a if a != b else b
