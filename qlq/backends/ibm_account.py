@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from qlq.backends import ibm_errors, prices, registry
-from qlq.backends.port import Cost, Doing
+from qlq.backends.port import Cost, Doing, TransientError
 from qlq.backends.prices import CURRENCY
 from qlq.errors import BackendUnavailable
 
@@ -45,19 +45,42 @@ class Account:
 
         Raises:
             BackendUnavailable: There is none of this name, or it cannot be asked.
+            TransientError: The account's devices are not to be seen now.
         """
         from qiskit.providers.exceptions import QiskitBackendNotFoundError
 
         with ibm_errors.translated(f"device {name}", doing=Doing.OPEN):
             if name == LEAST_BUSY:
-                return self.service.least_busy()
+                return self._least_busy()
             try:
                 return self.service.backend(name)
             except QiskitBackendNotFoundError as error:
                 known = [str(device.name) for device in self.service.backends()]
+                if not known:
+                    self._least_busy()  # says why, where the list of devices hides it
+                if not known or name in known:
+                    raise TransientError(f"IBM did not show {name!r} when it was asked") from error
                 raise BackendUnavailable(
                     f"no device {name!r} for this account; {registry.nearest(name, known)}"
                 ) from error
+
+    def _least_busy(self) -> Any:
+        """The device with the shortest queue.
+
+        Where a request for devices fails the client sees none, and says no more.
+
+        Raises:
+            TransientError: The client sees no device.
+        """
+        from qiskit.providers.exceptions import QiskitBackendNotFoundError
+
+        try:
+            return self.service.least_busy()
+        except QiskitBackendNotFoundError as error:
+            raise TransientError(
+                "IBM shows no device that this account could use now: they may be offline, or the "
+                "account's requests throttled"
+            ) from error
 
     def require_allowance(self) -> None:
         """Raise BackendUnavailable if the instance has no QPU time left.

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from qlq.backends import driver, registry
+from qlq.backends import chain, driver, registry
 from qlq.backends.emulator.faults import Action, Fault
-from qlq.backends.port import Backend, Handle, Status
+from qlq.backends.emulator.server import Emulator, Request, Response
+from qlq.backends.patience import Clock
+from qlq.backends.port import Backend, Handle, Status, TransientError
 from qlq.circuit import Plan
 from qlq.errors import BackendUnavailable, CircuitRejected, JobFailed, JobPending
 from qlq.faults import JobFault
@@ -180,6 +182,57 @@ def test_an_unknown_device_is_unavailable_and_the_nearest_one_is_named(ibm: Any)
     ibm()
     with pytest.raises(BackendUnavailable, match=r"no device 'ibm_fes'.*did you mean 'ibm_fez'"):
         registry.open_backend("ibm:ibm_fes")
+
+
+DEVICES = "GET /experimental/backends"
+
+
+@pytest.mark.parametrize("name", ["ibm_fez", "least_busy"])
+def test_devices_whose_list_is_throttled_are_throttled_not_missing(ibm: Any, name: str) -> None:
+    ibm(answer(DEVICES, 429, message="not so fast"))
+    with pytest.raises(TransientError, match="not so fast"):
+        registry.open_backend(f"ibm:{name}")
+    with (
+        pytest.raises(BackendUnavailable, match=r"kept failing.*not so fast"),
+        chain.opened(f"ibm:{name}", clock=Clock(3)),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("name", ["ibm_fez", "least_busy"])
+@pytest.mark.parametrize("nth", [(1,), (1, 2), (1, 2, 3)])
+def test_a_device_is_opened_once_its_list_is_answered(
+    ibm: Any, name: str, nth: tuple[int, ...]
+) -> None:
+    ibm(answer(DEVICES, 429, *nth))
+    with chain.opened(f"ibm:{name}", clock=Clock(40)) as backend:
+        assert backend.name == "ibm:ibm_fez"
+
+
+@pytest.mark.parametrize("name", ["ibm_fez", "least_busy"])
+def test_no_device_at_all_may_be_a_passing_state(ibm: Any, name: str) -> None:
+    server = ibm()
+    server.emulator = Changed(server.emulator, DEVICES, b'{"devices": []}')
+    with pytest.raises(TransientError, match="shows no device"):
+        registry.open_backend(f"ibm:{name}")
+
+
+class Changed(Emulator):
+    """The service, with one answer in place of those to one request."""
+
+    def __init__(self, service: Emulator, line: str, body: bytes) -> None:
+        self.service, self.line, self.body = service, line, body
+
+    def answer(self, request: Request) -> Response:
+        if f"{request.method} {request.path}" == self.line:
+            return Response(200, self.body, {"Content-Type": "application/json"})
+        return self.service.answer(request)
+
+    def refusal(self, fault: Fault) -> Response:
+        return self.service.refusal(fault)
+
+    def environment(self, url: str) -> dict[str, str]:
+        return self.service.environment(url)
 
 
 @pytest.mark.parametrize(
