@@ -75,6 +75,13 @@ def check_proof(
     file: Annotated[Path, typer.Argument(help="Proof, as `prove -o` wrote it.")],
     *,
     chain: Chain = None,
+    transaction: Annotated[
+        str | None, typer.Option("--tx", help="Id of the transaction that you ask about.")
+    ] = None,
+    account: Annotated[
+        str | None, typer.Option(help="Address whose holding you ask about, with --asset.")
+    ] = None,
+    asset: Annotated[str | None, typer.Option(help="Id of an asset (qlqasset1…), or QLQ.")] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="A signed note that you trust, as `checkpoint -o` wrote it.")
     ] = None,
@@ -88,9 +95,9 @@ def check_proof(
     console.State.document_schema = SCHEMA_CHECK if json else None
     from qlq.node import proof_files
 
-    found = proof_files.check(
-        file, chain=chain_id(chain), checkpoint_file=checkpoint, entry_file=entry
-    )
+    asked = proof_files.about(transaction, account, asset)
+    question = proof_files.Question(chain_id(chain), asked, checkpoint, entry)
+    found = proof_files.check(file, question)
     if json:
         console.document(SCHEMA_CHECK, found)
     elif found["valid"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ from qlq.config import Settings
 from qlq.disk import private_files
 from qlq.errors import ConfigError, InvalidProof
 from qlq.faults import ProofFault
-from qlq.ledger import checkpoint, execution
+from qlq.ledger import address, checkpoint, execution
+from qlq.ledger.address import Kind
 from qlq.ledger.checkpoint import Checkpoint
+from qlq.ledger.genesis import NATIVE_SYMBOL
 from qlq.ledger.note import NOTE_BYTES_MAX
+from qlq.ledger.operations import NATIVE
 from qlq.ledger.proofs import PROOF_BYTES_MAX, Trusted
 from qlq.ledger.transaction import TRANSACTION_BYTES_MAX
-from qlq.node import chains, chronicle, proving
+from qlq.node import chains, chronicle, identifiers, proving
 from qlq.node.proving import Prover
 
 FILE_BYTES_MAX = 8 * PROOF_BYTES_MAX
@@ -40,32 +44,67 @@ def write_entry(path: Path, settings: Settings, transaction: bytes) -> None:
     private_files.create(path, found.block.entries[index])
 
 
-def check(
-    path: Path, *, chain: bytes | None, checkpoint_file: Path | None, entry_file: Path | None
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the reader of a proof knows and asks; each may be absent.
+
+    Attributes:
+        chain: Id of the chain that is meant.
+        about: Id of the transaction, or state key, that the proof has to be about.
+        checkpoint_file: A signed note that the reader trusts.
+        entry_file: The signed transaction, for a proof that does not disclose it.
+    """
+
+    chain: bytes | None = None
+    about: bytes | None = None
+    checkpoint_file: Path | None = None
+    entry_file: Path | None = None
+
+
+def about(transaction: str | None, account: str | None, asset: str | None) -> bytes | None:
+    """What a proof has to be about: a transaction, or an account's holding of an asset.
+
+    Args:
+        transaction: Id, 64 hexadecimal digits.
+        account: Address.
+        asset: Id of the asset (`qlqasset1…`), or QLQ; goes with an account.
+
+    Raises:
+        ConfigError: A text that is none of these, or two questions at once.
+    """
+    if (account is None) != (asset is None) or (transaction and account):
+        raise ConfigError("ask for a transaction, or for --account together with --asset")
+    if transaction is not None:
+        return identifiers.parse(transaction, "a transaction")
+    if account is None or asset is None:
+        return None
+    of = NATIVE if asset == NATIVE_SYMBOL else address.from_text(asset, Kind.ASSET)
+    return proving.holding_key(address.from_text(account), of)
+
+
+def check(path: Path, question: Question) -> dict[str, Any]:
     """Whether the proof in a file holds; the document of `ledger check-proof`. Reads no ledger.
 
     Args:
         path: As `write_proof` wrote it.
-        chain: Id of the chain that is meant; None for whichever the proof says.
-        checkpoint_file: A signed note that the reader trusts; None without one.
-        entry_file: The signed transaction, for a proof that does not disclose it.
+        question: What the reader knows and asks.
 
     Raises:
         ConfigError: A file cannot be read, or the checkpoint is none.
     """
+    note, entry_file = question.checkpoint_file, question.entry_file
     trusted = Trusted(
-        chain=chain,
-        checkpoint=None if checkpoint_file is None else _read_checkpoint(checkpoint_file),
+        chain=question.chain, checkpoint=None if note is None else _read_checkpoint(note)
     )
     entry = None if entry_file is None else _read(entry_file, TRANSACTION_BYTES_MAX)
     data = _read(path, FILE_BYTES_MAX)
     try:
         document = _parse(data)
-        return {
-            **proving.check_document(document, trusted=trusted, entry=entry),
-            "kind": document["kind"],
-        }
+        verdict = proving.check_document(
+            document, trusted=trusted, about=question.about, entry=entry
+        )
+        shown = {name: document.get(name) for name in ("account", "asset", "units")}
+        return {**verdict, "kind": document["kind"], **shown}
     except InvalidProof as error:
         return {"valid": False, "reason": error.reason.value, "detail": str(error)}
 

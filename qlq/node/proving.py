@@ -21,7 +21,9 @@ from qlq.errors import ConfigError, InvalidProof, InvalidTransaction, RemoteMisu
 from qlq.faults import ProofFault
 from qlq.ledger import address, checkpoint, merkle, proofs, records, transaction
 from qlq.ledger import handover as handovers
+from qlq.ledger.address import Kind
 from qlq.ledger.checkpoint import Checkpoint, SignedCheckpoint
+from qlq.ledger.genesis import NATIVE_SYMBOL
 from qlq.ledger.operations import NATIVE
 from qlq.ledger.proofs import (
     Grounds,
@@ -96,8 +98,12 @@ def prove_state(settings: Settings, key: bytes) -> dict[str, Any]:
 
 def prove_balance(settings: Settings, account: bytes, asset: bytes) -> dict[str, Any]:
     """What an account holds of an asset after the last block; raises as `prove_state`."""
-    key = records.account_key(account) if asset == NATIVE else records.balance_key(account, asset)
-    return prove_state(settings, key)
+    return prove_state(settings, holding_key(account, asset))
+
+
+def holding_key(account: bytes, asset: bytes) -> bytes:
+    """State key of what an account holds of an asset; native units are part of the account."""
+    return records.account_key(account) if asset == NATIVE else records.balance_key(account, asset)
 
 
 def make_checkpoint(settings: Settings, size: int | None = None) -> str:
@@ -335,22 +341,36 @@ def _subject(proof: Proof) -> dict[str, Any]:
                 "discloses": "one entry" if proof.value is not None else "that there is none",
                 "key": proof.key.hex(),
                 "value": None if proof.value is None else proof.value.hex(),
-                "amount": _amount(proof),
+                **_holding(proof),
                 "root": header.state_root.hex(),
             }
 
 
-def _amount(proof: StateProof) -> str | None:
-    """The amount that an entry of an account or a balance holds; None for any other bytes.
+def _holding(proof: StateProof) -> dict[str, Any]:
+    """Whose holding an entry is, of what, and how many smallest units; None for other entries."""
+    key = proof.key
+    if key[:1] == records.ACCOUNT and len(key) == 1 + ID_BYTES:
+        asset = NATIVE_SYMBOL
+    elif key[:1] == records.BALANCE and len(key) == 1 + 2 * ID_BYTES:
+        asset = address.to_text(key[1 + ID_BYTES :], Kind.ASSET)
+    else:
+        return {"account": None, "asset": None, "units": None}
+    return {
+        "account": address.to_text(key[1 : 1 + ID_BYTES]),
+        "asset": asset,
+        "units": _units(proof),
+    }
+
+
+def _units(proof: StateProof) -> str | None:
+    """Smallest units in an account or a balance, as digits; None for any other bytes.
 
     A chain that is not trusted may hold anything there.
     """
-    kind, value = proof.key[:1], proof.value
-    if kind not in {records.BALANCE, records.ACCOUNT}:
-        return None
+    value = proof.value
     if value is None:
         return "0"
-    if kind == records.BALANCE:
+    if proof.key[:1] == records.BALANCE:
         return str(records.read_integer(value)) if len(value) == AMOUNT_BYTES else None
     try:
         account: Account = codec.decode(value, Account)

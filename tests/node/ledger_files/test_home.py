@@ -203,7 +203,7 @@ def test_balances_are_proved_also_where_there_is_none(home: Settings, sent: dict
         asset = next(key[1:] for key, _ in validator.state.items() if key[:1] == records.ASSET)
     held = proving.prove_balance(home, receiver, asset)
     nothing = proving.prove_balance(home, bytes(32), asset)
-    assert (held["amount"], nothing["amount"], nothing["value"]) == ("1250", "0", None)
+    assert (held["units"], nothing["units"], nothing["value"]) == ("1250", "0", None)
     for document in (held, nothing):
         about = bytes.fromhex(document["key"])
         assert proving.check_document(document, about=about)["height"] == sent["height"]
