@@ -243,7 +243,7 @@ def test_a_home_is_repaired_and_goes_on(
     document = repairing.repair(home, path)
     assert document["from_source"] == [2]
     assert audit.verify_home(home, Level.FULL)["valid"]
-    assert wallets.show("bob", home, quiet)["balances"]["GOLD"] == "12.50"
+    assert wallets.show("bob", home)["balances"]["GOLD"] == "12.50"
 
 
 def test_what_is_missing_is_said(tmp_path: Path, home: Settings) -> None:
