@@ -166,6 +166,8 @@ class Plan:
         qubits: Physical qubits for the program's qubits in order; None lets the backend choose.
         seed: Seed for simulators, in [0, 2**63); a QPU refuses it.
         tags: Words to find the job by; they do not enter the digest.
+        qpu_s_max: Seconds of quantum hardware that the job may take, 0 or more; a vendor that can
+            end a job by itself is told. It does not enter the digest. None for no cap.
 
     Raises:
         ValueError: A field is outside its range; the message names the value.
@@ -177,9 +179,12 @@ class Plan:
     qubits: tuple[int, ...] | None = None
     seed: int | None = None
     tags: tuple[str, ...] = ()
+    qpu_s_max: float | None = None
 
     def __post_init__(self) -> None:
         """Check every field and freeze a copy of the bindings."""
+        if self.qpu_s_max is not None and not 0 <= self.qpu_s_max < float("inf"):
+            raise ValueError(f"qpu_s_max must be 0 or more: {self.qpu_s_max}")
         bindings = np.array(self.bindings, dtype=np.float64, order="C")
         if bindings.ndim != 2 or bindings.shape[1] != len(self.program.params):  # noqa: PLR2004
             raise ValueError(
@@ -203,7 +208,7 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of program, bindings, shots, qubits and seed; tags do not count."""
+        """SHA-256 (hex) of program, bindings, shots, qubits and seed; tags and cap do not count."""
         head = [self.program.digest, str(self.bindings.shape), str(self.shots)]
         head += [str(self.qubits), str(self.seed)]
         content = "\n".join(head).encode() + b"\n" + self.bindings.astype("<f8").tobytes()

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from qlq.backends import patience, registry
 from qlq.backends.patience import Clock
-from qlq.backends.port import Address, Backend
+from qlq.backends.port import Address, Backend, ChargesWhileOpen
 from qlq.backends.registry import Classical
 from qlq.errors import BackendUnavailable, ConfigError
 from qlq.provenance import Attempt
@@ -94,4 +94,7 @@ def opened(uri: str, *, clock: Clock) -> Iterator[Backend]:
     try:
         yield backend
     finally:
-        patience.part(backend.close, what=f"closing {uri}")
+        limit_s = patience.CLOSE_S_MAX
+        if isinstance(backend, ChargesWhileOpen):
+            limit_s = backend.close_s_max
+        patience.part(backend.close, what=f"closing {uri}", limit_s=limit_s)

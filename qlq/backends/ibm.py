@@ -17,11 +17,11 @@ for an answer, so callers run every method under `watchdog.within`.
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +33,13 @@ from qlq.backends import (
     ibm_sampling,
     lanes,
     noise,
+    patience,
     registry,
 )
 from qlq.backends.ibm_account import Account
-from qlq.backends.ibm_choices import EXECUTION_S_MAX, Choices, Mode
+from qlq.backends.ibm_choices import SESSION_S_MAX, Choices, Mode
 from qlq.backends.noise import Calibration
+from qlq.backends.patience import Clock
 from qlq.backends.port import (
     Address,
     Backend,
@@ -49,7 +51,6 @@ from qlq.backends.port import (
     Listing,
     Scheme,
     Status,
-    TransientError,
 )
 from qlq.circuit import Plan
 from qlq.errors import BackendError, BackendUnavailable, CircuitRejected, ConfigError, JobFailed
@@ -65,9 +66,8 @@ EXECUTIONS_MAX = 10_000_000
 """Source: IBM's guide on job limits, executions of one Sampler job."""
 OVERHEAD_S = 2.0
 """Preparation of a job. Source: IBM's guide on workload usage, 2 s + 0.00035 s per execution."""
-SESSION_S_MAX = 3_600
-"""A session that nobody closes ends after this; IBM's own limit is eight hours."""
-
+CLOSE_S = 15.0
+"""Time for closing a session: while it is open it is charged."""
 FOREIGN_SEED_BITS = 32
 """Entropy granted to shots of an endpoint that is not IBM's: a simulator's smallest seed."""
 
@@ -77,8 +77,10 @@ _LIMITS = {
     "rows_max": 10_000,
     "poll_interval_s": 5.0,
 }
-_MARGIN = 2.0
-_MARGIN_S = 10.0
+_SESSION_NOTE = (
+    "for the jobs alone: a session is charged by the clock, from its first job until this command "
+    f"closes it, for at most --max-qpu-seconds or {SESSION_S_MAX} s"
+)
 _FOUND_MAX = 20
 _PLAN_TAG = "qlq-plan-"
 _QUBITS_TAG = "qlq-qubits-"
@@ -165,7 +167,7 @@ class IBMBackend:
         wide = self._wide(plan)
         qubits = self._checked(wide)
         readout_s = max(self._calibration.qubits[qubit].readout_s for qubit in qubits)
-        return self._account.cost(OVERHEAD_S + wide.executions * (self._rep_delay_s + readout_s))
+        return self._cost(OVERHEAD_S + wide.executions * (self._rep_delay_s + readout_s))
 
     def depth(self, plan: Plan) -> int:
         """Layers of the compiled circuit, its measurement included."""
@@ -191,11 +193,13 @@ class IBMBackend:
         )
         with ibm_errors.translated(f"usage of {self._name}", doing=Doing.READ):
             self._account.require_allowance()
+        estimate_s = self.estimate(plan).qpu_s
         options = ibm_sampling.options(
             tags=(*plan.tags, _PLAN_TAG + plan.digest, _qubits_tag(qubits)),
-            max_execution_s=self._execution_s(plan),
+            max_execution_s=self._choices.execution_s(estimate_s, cap_s=plan.qpu_s_max),
         )
-        sampler = Sampler(mode=self._mode(), options=options)
+        session_s = self._choices.session_s(estimate_s, cap_s=plan.qpu_s_max)
+        sampler = Sampler(mode=self._mode(session_s), options=options)
         pubs, what = ibm_sampling.pubs(circuit, wide), f"submit to {self._name}"
         with (
             answers.decoded(what, doing=Doing.SUBMIT),
@@ -258,7 +262,12 @@ class IBMBackend:
         job = self._job(handle)
         with _reading(f"usage of job {handle.job_id} of {self._name}"):
             usage = job.metrics().get("usage", {})
-        return self._account.cost(float(usage.get("qpu_charge_time_seconds") or 0.0))
+        return self._cost(float(usage.get("qpu_charge_time_seconds") or 0.0))
+
+    @property
+    def close_s_max(self) -> float:
+        """Seconds that closing may take: an open session is charged by the clock."""
+        return CLOSE_S + patience.CLOSE_S_MAX if self._session else patience.CLOSE_S_MAX
 
     def close(self) -> None:
         """Let the session take no more jobs; those that it has go on."""
@@ -266,11 +275,14 @@ class IBMBackend:
             session, self._session = self._session, None
         if session is None:
             return
+        what = f"session {session.session_id} of {self._name}"
+        close = partial(_close, session, what)
         try:
-            with ibm_errors.translated(f"session of {self._name}", doing=Doing.READ):
-                session.close()
-        except (BackendError, TransientError) as error:
-            _LOG.warning("a session stays open for up to %d s: %s", SESSION_S_MAX, error)
+            patience.ask(close, clock=Clock(CLOSE_S), what=f"closing {what}")
+        except BackendError as error:
+            _LOG.warning(
+                "%s is open, and charged, for %d s at most: %s", what, SESSION_S_MAX, error
+            )
 
     @property
     def _kind(self) -> Kind:
@@ -308,13 +320,14 @@ class IBMBackend:
                 )
         return noise.qubits_of(self._calibration, plan, self._choices.qubits)
 
-    def _execution_s(self, plan: Plan) -> int:
-        """Seconds of QPU time after which IBM is to end the job."""
-        if self._choices.max_execution_s is not None:
-            return self._choices.max_execution_s
-        return min(EXECUTION_S_MAX, math.ceil(_MARGIN * self.estimate(plan).qpu_s + _MARGIN_S))
+    def _cost(self, qpu_s: float) -> Cost:
+        """What seconds of jobs cost; for a session it is said what else is charged."""
+        cost = self._account.cost(qpu_s)
+        if self._choices.mode is not Mode.SESSION:
+            return cost
+        return replace(cost, source=f"{cost.source}; {_SESSION_NOTE}")
 
-    def _mode(self) -> Any:
+    def _mode(self, session_s: int) -> Any:
         """What the Sampler runs in: the device, or the session, opened with the first job."""
         from qiskit_ibm_runtime import Batch, Session
 
@@ -325,7 +338,7 @@ class IBMBackend:
         if opened is None:
             kind = Session if self._choices.mode is Mode.SESSION else Batch
             with ibm_errors.translated(f"session on {self._name}", doing=Doing.OPEN):
-                opened = kind(backend=self._device, max_time=SESSION_S_MAX)
+                opened = kind(backend=self._device, max_time=session_s)
             with self._session_lock:
                 self._session = opened
         return opened
@@ -410,6 +423,11 @@ def _reading(what: str, *, job_id: str = "") -> Iterator[None]:
         ibm_errors.translated(what, doing=Doing.READ, job_id=job_id),
     ):
         yield
+
+
+def _close(session: Session, what: str) -> None:
+    with ibm_errors.translated(what, doing=Doing.READ):
+        session.close()
 
 
 def _qubits_tag(qubits: tuple[int, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,8 +13,12 @@ from qlq.errors import ConfigError
 OPTIONS = ("qubits", "mode", "instance", "lanes", "max_execution_time")
 EXECUTION_S_MAX = 10_800
 """Longest job, 3 h. Source: IBM's guide on the maximum execution time."""
+SESSION_S_MAX = 3_600
+"""A session that nobody closes ends after this; IBM's own limit is eight hours."""
 LANES_MAX = 64
 """More copies than any chip has pairs of qubits at a distance."""
+_MARGIN = 2.0
+_MARGIN_S = 10.0
 
 
 class Mode(StrEnum):
@@ -43,6 +48,29 @@ class Choices:
     lanes: int = 1
     max_execution_s: int | None = None
 
+    def execution_s(self, estimate_s: float, *, cap_s: float | None) -> int:
+        """Seconds of QPU time after which IBM is to end a job.
+
+        Args:
+            estimate_s: What it is expected to take.
+            cap_s: What it may take; None for no cap.
+        """
+        asked = self.max_execution_s
+        if asked is None:
+            asked = min(EXECUTION_S_MAX, math.ceil(_MARGIN * estimate_s + _MARGIN_S))
+        return asked if cap_s is None else min(asked, _whole_s(cap_s, at_least_s=estimate_s))
+
+    def session_s(self, estimate_s: float, *, cap_s: float | None) -> int:
+        """Seconds after which IBM is to end a session or batch; a session is charged for them all.
+
+        Args:
+            estimate_s: What its first job is expected to take.
+            cap_s: What the operator may be charged for; None for no cap.
+        """
+        if cap_s is None or self.mode is not Mode.SESSION:
+            return SESSION_S_MAX
+        return min(SESSION_S_MAX, _whole_s(cap_s, at_least_s=estimate_s))
+
     def uri(self, device: str) -> str:
         """The canonical URI of a device with these options."""
         asked = {
@@ -54,6 +82,11 @@ class Choices:
         }
         parts = "&".join(f"{key}={value}" for key, value in asked.items() if value is not None)
         return f"ibm:{device}" + (f"?{parts}" if parts else "")
+
+
+def _whole_s(cap_s: float, *, at_least_s: float) -> int:
+    """A cap in IBM's whole seconds, rounded down, but not below what was agreed to."""
+    return max(1, math.floor(cap_s), math.ceil(at_least_s))
 
 
 def parse(address: Address) -> Choices:

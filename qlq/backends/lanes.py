@@ -37,6 +37,7 @@ def widen(plan: Plan, *, lanes: int) -> Plan:
         qubits=plan.qubits,
         seed=plan.seed,
         tags=plan.tags,
+        qpu_s_max=plan.qpu_s_max,
     )
 
 

@@ -30,7 +30,7 @@ ATTEMPTS_MAX = 8
 INSIST_ATTEMPTS_MAX = 4
 """Tries of `insist`: about two seconds."""
 CLOSE_S_MAX = 1.0
-"""Longest wait for a backend that is closed: nothing depends on it any more."""
+"""Longest wait for a backend that is closed, where nothing depends on it any more."""
 _WAIT_INITIAL_S = 0.2
 _WAIT_MAX_S = 20.0
 _WAIT_LATE_S = 0.5
@@ -158,10 +158,10 @@ def insist(call: Callable[[], _Result]) -> _Result:
     raise InvariantBroken("the last attempt neither returned nor raised")
 
 
-def part(close: Callable[[], None], *, what: str) -> None:
+def part(close: Callable[[], None], *, what: str, limit_s: float = CLOSE_S_MAX) -> None:
     """Close something without waiting long: what hangs or fails is left behind.
 
     What was to be done with it is done: an error here must not lead to another backend.
     """
     with suppress(TransientError, BackendError):
-        watchdog.within(CLOSE_S_MAX, close, what=what)
+        watchdog.within(limit_s, close, what=what)

@@ -223,6 +223,15 @@ class CancelsByTag(Protocol):
 
 
 @runtime_checkable
+class ChargesWhileOpen(Protocol):
+    """A backend that may hold something that is charged until it is closed."""
+
+    @property
+    def close_s_max(self) -> float:
+        """Seconds that closing is worth waiting for."""
+
+
+@runtime_checkable
 class ReportsDepth(Protocol):
     """A backend that can say what a plan becomes on its device."""
 

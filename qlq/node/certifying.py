@@ -7,7 +7,7 @@ import math
 import os
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from qlq.backends.chain import Choice, Fallback
 from qlq.backends.patience import Clock
 from qlq.backends.port import FREE, Backend, Cost
 from qlq.backends.registry import Classical
+from qlq.circuit import Plan
 from qlq.config import Settings
 from qlq.crypto.signing import SigningKey
 from qlq.disk import private_files
@@ -255,13 +256,30 @@ class _Measuring:
         told = tuple(document.attempt(one) for one in attempts)
         return Run(commitment, seed, calibration, data, told, now())
 
+    def _capped(self, plan: Plan) -> Plan:
+        """The plan of one batch with what the operator's caps leave for it beside the other one."""
+        if consent.is_free(self._cost):
+            return plan
+        cost = patience.ask(
+            partial(self._backend.estimate, plan),
+            clock=self._clock,
+            what=f"estimate of {self._backend.name}",
+        )
+        other = consent.rest(self._cost, cost)
+        left_s = consent.seconds_left(self._order.consent.caps, cost, beside=other)
+        return replace(plan, qpu_s_max=left_s)
+
     def _leg(
         self, drawn: bytes, order: Order, rounds: int, blocks: int, seen: Seen
     ) -> tuple[Leg, Outcomes, Seen]:
         """A batch that was measured, screened and counted."""
         submitted = now()
         shots = passing_jobs.run(
-            self._backend, order.plan, cost=self._cost, clock=self._clock, tell=self._tell
+            self._backend,
+            self._capped(order.plan),
+            cost=self._cost,
+            clock=self._clock,
+            tell=self._tell,
         )
         batch = source.collect(order, shots)
         seen = source.screen(batch, seen=seen)

@@ -131,6 +131,25 @@ class Consent:
             raise BudgetRefused(f"{what}: refused; nothing was sent")
 
 
+def seconds_left(caps: Caps, job: Cost, *, beside: Cost) -> float | None:
+    """Seconds of quantum hardware that caps leave for one job of a session; None if none bounds it.
+
+    A job whose estimate has seconds and a price is charged by the second, so that a cap on money
+    bounds its seconds too.
+
+    Args:
+        caps: Of the whole session.
+        job: The job's estimate.
+        beside: What the session's other jobs have cost, or are expected to.
+    """
+    bounds = [] if caps.qpu_s is None else [caps.qpu_s - beside.qpu_s]
+    amounts = (caps.cost, job.amount, beside.amount)
+    if job.qpu_s > 0 and job.amount and None not in amounts:
+        left = (caps.cost or Decimal(0)) - (beside.amount or Decimal(0))
+        bounds.append(float(left * Decimal(str(job.qpu_s)) / job.amount))
+    return max(0.0, min(bounds)) if bounds else None
+
+
 def say_yes(_question: str) -> bool:
     """The answer of `--yes`."""
     return True
@@ -164,6 +183,14 @@ def add(first: Cost, second: Cost) -> Cost:
     if None not in {first.amount, second.amount} and first.currency == second.currency:
         amount = (first.amount or Decimal(0)) + (second.amount or Decimal(0))
     return replace(first, qpu_s=first.qpu_s + second.qpu_s, amount=amount)
+
+
+def rest(whole: Cost, part: Cost) -> Cost:
+    """What is left of a cost when a part of it is taken away, at least nothing."""
+    amount = None
+    if whole.amount is not None and part.amount is not None:
+        amount = max(Decimal(0), whole.amount - part.amount)
+    return replace(whole, qpu_s=max(0.0, whole.qpu_s - part.qpu_s), amount=amount)
 
 
 def describe(cost: Cost) -> str:

@@ -229,12 +229,15 @@ class Source:
             order = dataclasses.replace(order, seed_commitment=seed.commitment)
         what = f"estimate of {backend.name}"
         cost = patience.ask(lambda: backend.estimate(order.plan), clock=clock, what=what)
+        plan = order.plan
         if not consent.is_free(cost):
             whole = consent.add(self._spent, cost)
             self._order.consent.allow(whole, what=f"random bytes from {backend.name}")
+            left_s = consent.seconds_left(self._order.consent.caps, cost, beside=self._spent)
+            plan = dataclasses.replace(plan, qpu_s_max=left_s)
             self._spent = whole
         self._tell(f"measuring {measured} bits on {backend.name}")
-        shots = passing_jobs.run(backend, order.plan, cost=cost, clock=clock, tell=self._tell)
+        shots = passing_jobs.run(backend, plan, cost=cost, clock=clock, tell=self._tell)
         return source.collect(order, shots), seed
 
     def _raw_bits(self, info: DeviceInfo, entropy_bits: float) -> int:

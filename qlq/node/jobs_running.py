@@ -14,7 +14,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -231,7 +231,7 @@ class PaidRun:
             index,
             lambda: driver.run(
                 self._backend,
-                _tagged(plan, tag),
+                self._capped(_tagged(plan, tag), index),
                 timeout_s=self._time_left_s(),
                 on_handle=lambda handle: self._keep(index, handle),
                 progress=lambda status, _s: self._note(index, status),
@@ -251,6 +251,17 @@ class PaidRun:
             what=f"the {record.purpose.value} on {record.backend}",
         )
 
+    def _capped(self, plan: Plan, index: int) -> Plan:
+        """The plan with what the operator's caps leave for it beside the session's other jobs."""
+        record = self._opened().record
+        sent = record.submissions
+        beside = [job.spent or job.estimate for i, job in enumerate(sent) if i != index]
+        if record.eve is not None and record.agreed is not None and len(sent) == 1:
+            beside.append(consent.rest(record.agreed, sent[0].estimate))  # Eve's is still to come
+        others = reduce(consent.add, beside, FREE)
+        left_s = consent.seconds_left(record.caps, sent[index].estimate, beside=others)
+        return replace(plan, qpu_s_max=left_s)
+
     def _come_back(self, plan: Plan, index: int) -> Shots:
         """The shots of a plan that an earlier process has submitted, or was about to."""
         job = self._opened()
@@ -266,7 +277,7 @@ class PaidRun:
                 index,
                 lambda: driver.recover(
                     self._backend,
-                    _tagged(plan, submission.tag),
+                    self._capped(_tagged(plan, submission.tag), index),
                     timeout_s=timeout_s,
                     on_handle=lambda handle: self._keep(index, handle),
                     progress=lambda status, _s: self._note(index, status),

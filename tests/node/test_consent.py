@@ -127,3 +127,35 @@ def test_caps_given_later_replace_those_that_they_name() -> None:
     assert caps.changed_by(Caps()) == caps
     assert caps.changed_by(Caps(cost=Decimal(6))) == Caps(Decimal(6), 10.0)
     assert caps.changed_by(Caps(qpu_s=20.0)) == Caps(Decimal(5), 20.0)
+
+
+NOTHING = Cost(0.0, Decimal(0), "USD", "nothing", None)
+
+
+@pytest.mark.parametrize(
+    ("caps", "job", "beside", "left_s"),
+    [
+        (Caps(), BOTH, NOTHING, None),
+        (Caps(qpu_s=100.0), BOTH, NOTHING, 100.0),
+        (Caps(qpu_s=100.0), SECONDS, replace(SECONDS, qpu_s=40.0), 60.0),
+        (Caps(qpu_s=100.0), SECONDS, replace(SECONDS, qpu_s=140.0), 0.0),
+        (Caps(cost=Decimal(20)), BOTH, NOTHING, 60.0),  # 30 s for 10 USD
+        (Caps(cost=Decimal(20)), BOTH, BOTH, 30.0),
+        (Caps(cost=Decimal(20), qpu_s=50.0), BOTH, NOTHING, 50.0),
+        (Caps(cost=Decimal(20)), TEN, NOTHING, None),  # no second is charged
+        (Caps(cost=Decimal(20)), SECONDS, NOTHING, None),  # at an unknown price
+        (Caps(cost=Decimal(20)), BOTH, BLANK, None),
+    ],
+)
+def test_caps_leave_a_job_what_the_others_do_not_take(
+    caps: Caps, job: Cost, beside: Cost, left_s: float | None
+) -> None:
+    assert consent.seconds_left(caps, job, beside=beside) == left_s
+
+
+def test_the_rest_of_a_cost_is_never_negative() -> None:
+    assert consent.rest(BOTH, replace(BOTH, qpu_s=10.0, amount=Decimal(4))) == replace(
+        BOTH, qpu_s=20.0, amount=Decimal(6)
+    )
+    assert consent.rest(TEN, BOTH) == replace(TEN, amount=Decimal(0))
+    assert consent.rest(BOTH, SECONDS).amount is None
