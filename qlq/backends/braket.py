@@ -160,10 +160,10 @@ def _devices() -> list[Listing]:
             uri=f"braket:arn:aws:braket:{region}::device/qpu/{path}",
             provider="amazon-braket",
             device=path.rpartition("/")[2],
-            kind=Kind.QPU,
+            kind=None,
             qubits=qubits,
             available=not reason,
-            reason=reason or "with an AWS account; its status is asked when it is opened",
+            reason=reason or "with an AWS account, whose endpoint decides what answers",
         )
         for path, (region, qubits) in _DEVICES.items()
     ]

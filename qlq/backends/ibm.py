@@ -464,10 +464,10 @@ def _listing() -> list[Listing]:
             "ibm:least_busy",
             provider="qiskit-ibm-runtime",
             device="least_busy",
-            kind=Kind.QPU,
+            kind=None,
             qubits=0,
             available=not reason,
-            reason=reason or "with an IBM Quantum account; devices are listed there",
+            reason=reason or "with an IBM Quantum account, whose endpoint decides what answers",
         )
     ]
 

@@ -258,12 +258,22 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One line of `qlq backend list`; made without importing an SDK."""
+    """One line of `qlq backend list`; made without importing an SDK and without asking anyone.
+
+    Attributes:
+        uri: What opens it.
+        provider: Package or vendor.
+        device: Name of the device or simulator.
+        kind: Ideal, noisy or QPU; None where only what answers at the endpoint tells.
+        qubits: How many it has, 0 where nobody was asked.
+        available: Whether the packages that it needs are there.
+        reason: Why not, or what else it needs.
+    """
 
     uri: str
     provider: str
     device: str
-    kind: Kind
+    kind: Kind | None
     qubits: int
     available: bool
     reason: str

@@ -23,7 +23,10 @@ def list_backends(*, json: qkd.Json = False) -> None:
 
     from qlq.backends import registry
 
-    rows = [{**asdict(line), "kind": line.kind.value} for line in registry.known_uris()]
+    rows = [
+        {**asdict(line), "kind": None if line.kind is None else line.kind.value}
+        for line in registry.known_uris()
+    ]
     if json:
         console.document(SCHEMA_LIST, {"backends": rows})
         return
@@ -32,9 +35,8 @@ def list_backends(*, json: qkd.Json = False) -> None:
     table = Table("URI", "provider", "device", "kind", "qubits", "available")
     for row in rows:
         state = "yes" if row["available"] else row["reason"]
-        table.add_row(
-            *(str(row[name]) for name in ("uri", "provider", "device", "kind", "qubits")), state
-        )
+        kind = row["kind"] or "when opened"
+        table.add_row(row["uri"], row["provider"], row["device"], kind, str(row["qubits"]), state)
     console.out().print(table)
 
 

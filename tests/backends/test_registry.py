@@ -74,6 +74,15 @@ def test_the_list_has_every_simulator_and_says_what_it_is() -> None:
     assert lines["cirq:weber"].qubits == 53
 
 
+def test_what_answers_for_a_vendor_is_not_told_before_anything_has_answered() -> None:
+    kinds = {line.uri: line.kind for line in registry.known_uris()}
+    rented = [uri for uri in kinds if uri.startswith(("ibm:", "braket:arn:"))]
+    assert "ibm:least_busy" in rented
+    assert len(rented) > 3
+    assert {kinds[uri] for uri in rented} == {None}
+    assert all(kind is not None for uri, kind in kinds.items() if uri not in rented)
+
+
 def test_listing_imports_no_sdk() -> None:
     code = (
         "import sys\nfrom qlq.backends import registry\nregistry.known_uris()\n"

@@ -178,6 +178,29 @@ def test_a_silent_answer_to_a_submit_ends_with_the_deadline_and_the_job_is_not_l
     assert scene.submits == 1
 
 
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [answer(SUBMIT, 500)],
+        [
+            Fault(SUBMIT, Action.DROP_AFTER, nth=(1,)),
+            answer(SUBMIT, 500),
+            answer("GET /experimental/jobs", 500),
+        ],
+    ],
+    ids=["500", "lost-then-500"],
+)
+def test_a_service_that_answers_500_does_not_outlast_the_deadline(
+    fez: Any, bb84: MakePlan, faults: list[Fault]
+) -> None:
+    """The client itself repeats a submit for a quarter of a minute."""
+    scene = fez(*faults)
+    start_s = time.monotonic()
+    with pytest.raises(JobPending, match="a job may exist"):
+        driver.run(scene.backend, bb84(), timeout_s=3.0)
+    assert time.monotonic() - start_s < 3.0 + 2.0
+
+
 def test_an_unknown_device_is_unavailable_and_the_nearest_one_is_named(ibm: Any) -> None:
     ibm()
     with pytest.raises(BackendUnavailable, match=r"no device 'ibm_fes'.*did you mean 'ibm_fez'"):
