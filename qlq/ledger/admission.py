@@ -6,7 +6,7 @@ verified here; `Need` says which ones have to be, and under which keys.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
 
 from qlq.crypto.signing import VerifyingKey
@@ -89,19 +89,33 @@ def check_waiting(
     )
 
 
-def foresee(view: View, entries: Iterable[bytes]) -> Iterator[Need]:
+def foresee(
+    view: View, entries: Iterable[bytes], shown: MutableMapping[bytes, bytes]
+) -> Iterator[Need]:
     """Signatures that will probably have to verify, so that it can be done ahead of time.
 
     Those under keys that change before their turn are not among them, or are in vain.
+
+    Args:
+        view: A state some blocks before.
+        entries: Of a block.
+        shown: Keys by address that were shown since that state; those that the entries show are
+            added.
     """
     for entry in entries:
         try:
             signed = transaction.decode(entry)
-            message = signed.draft.to_bytes()
-            for authorisation in signed.authorisations:
-                yield Need(_key_of(view, authorisation), message, authorisation)
         except InvalidTransaction:
             continue
+        message = signed.draft.to_bytes()
+        for authorisation in signed.authorisations:
+            signer = authorisation.signer
+            if authorisation.key:
+                shown[signer] = authorisation.key
+            account = holdings.find_account(view, signer)
+            known = account.key if account else b""
+            if key := known or shown.get(signer, b""):
+                yield Need(key, message, authorisation)
 
 
 def check_expiry(

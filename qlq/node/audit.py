@@ -33,7 +33,7 @@ from qlq.node import audit_tables, chains
 from qlq.node.audit_bodies import BodyAudit, Opened
 from qlq.node.audit_headers import BASE, BLOCKS, HeaderAudit
 from qlq.node.findings import Findings
-from qlq.node.verification import Verifier
+from qlq.node.verification import Verifier, sharing
 
 FILE, META = "file", "meta"
 _META_NAMES = {"genesis", "check"}
@@ -128,9 +128,9 @@ def verify_full(
     Raises:
         ConfigError: There is no ledger.
     """
-    findings, verifier = Findings(), Verifier(threads)
+    findings, verifier = Findings(), Verifier(threads, remembered_max=0)
     try:
-        with LedgerRows(folder) as rows:
+        with LedgerRows(folder) as rows, sharing():
             audit = _Audit(rows, findings)
             audit.open_with(StorageSeal(storage_key), verifier, rules_of)
             return audit.run(Level.FULL)

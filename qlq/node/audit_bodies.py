@@ -6,6 +6,7 @@ block can be carried out, but all later ones are still opened and compared with 
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from dataclasses import dataclass
 from qlq import codec
 from qlq.consensus.validators import Validators
 from qlq.errors import BadTag, InvalidBlock, InvalidTransaction, RemoteMisuse
+from qlq.faults import BlockFault
 from qlq.ledger import admission, block, execution, transaction, transition
+from qlq.ledger.admission import Need
 from qlq.ledger.block import Block, Header
 from qlq.ledger.receipt import Receipt
 from qlq.ledger.state import State
@@ -23,6 +26,8 @@ from qlq.node.findings import Findings
 from qlq.node.verification import Verifier
 
 BLOCKS = "blocks"
+Entries = tuple[bytes, ...]
+Receipts = tuple[Receipt, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +37,14 @@ class Opened:
     Attributes:
         height: Of the block.
         entries: Its body; None if it does not open.
-        receipts: None if they do not open.
+        receipts: In canonical bytes; None if they do not open.
         begun: What `Verifier.finish` takes.
     """
 
     height: int
     entries: tuple[bytes, ...] | None
-    receipts: tuple[Receipt, ...] | None
-    begun: Sequence[Future[list[bytes]]]
+    receipts: bytes | None
+    begun: Sequence[Future[list[Need]]]
 
 
 class BodyAudit:
@@ -55,6 +60,8 @@ class BodyAudit:
         self.state: State | None = state
         """After the last block; None once one could not be carried out."""
         self._tip, self._height = tip, 0
+        self._shown: dict[bytes, bytes] = {}
+        """Keys that the block shows which is opened and not carried out yet."""
         self.places: dict[bytes, tuple[int, int]] = {}
         """Where each transaction is, by id."""
         self.unknown: set[int] = set()
@@ -85,51 +92,63 @@ class BodyAudit:
 
     def open(self, height: int, *, body: bytes, receipts: bytes) -> Opened:
         """Open a row, and begin to verify its signatures."""
-        entries = self._read(height, body, "body", tuple[bytes, ...])
-        begun: Sequence[Future[list[bytes]]] = ()
+        plain = self._unseal(height, body, "body")
+        entries = None if plain is None else self._decode(height, plain, "body", Entries)
+        begun: Sequence[Future[list[Need]]] = ()
         if self.state is not None and entries is not None:
-            begun = self._verifier.begin(admission.foresee(self.state, entries))
-        return Opened(
-            height, entries, self._read(height, receipts, "receipts", tuple[Receipt, ...]), begun
-        )
+            shown = ChainMap({}, self._shown)
+            begun = self._verifier.begin(admission.foresee(self.state, entries, shown))
+            self._shown = dict(shown.maps[0])
+        return Opened(height, entries, self._unseal(height, receipts, "receipts"), begun)
 
     def check(self, opened: Opened, header: Header | None) -> Outcome | None:
         """Compare a block with its header, and carry it out; None if that cannot be done."""
         height, entries = opened.height, opened.entries
         self._height = height
         self._verifier.finish(opened.begun)
-        is_whole = entries is not None and header is not None
-        if entries is not None and header is not None:
-            found = (block.tx_root(entries), len(entries))
-            is_whole = self._compare(
-                height, "body", (header.tx_root, header.transaction_count), found
-            )
-        if opened.receipts is not None and header is not None:
-            root = block.receipt_root(opened.receipts)
-            self._compare(height, "receipts", (header.receipt_root,), (root,))
         outcome = None
-        if is_whole and entries is not None and header is not None:
-            outcome = self._carry_out(Block(header, entries))
+        is_whole = False
+        if entries is not None and header is not None:
+            outcome, is_whole = self._carry_out(Block(header, entries))
         if outcome is None:
             self.state = None
+        self._check_receipts(opened.receipts, header, outcome)
         self._note_ids(height, entries if is_whole else None, outcome)
         return outcome
 
-    def _carry_out(self, made: Block) -> Outcome | None:
+    def _carry_out(self, made: Block) -> tuple[Outcome | None, bool]:
+        """What a block does, None if it cannot be carried out; and whether its body is whole."""
+        header, height = made.header, made.header.height
         if self.state is None:
-            return None
-        height = made.header.height
+            found = (block.tx_root(made.entries), len(made.entries))
+            expected = (header.tx_root, header.transaction_count)
+            return None, self._compare(height, "body", expected, found)
         try:
             outcome = transition.apply_block(self.state, self._tip, made, rules=self._rules)
         except InvalidBlock as error:
-            expected = f"what follows from block {height - 1}"
-            self._findings.add(BLOCKS, height, error.reason.value, expected, str(error))
-            return None
+            is_whole = error.reason is not BlockFault.TX_ROOT
+            field = error.reason.value if is_whole else "body"
+            expected_words = f"what follows from block {height - 1}"
+            self._findings.add(BLOCKS, height, field, expected_words, str(error))
+            return None, is_whole
         self.state.accept(outcome.changes, outcome.tree)
-        self._tip = self._tip.after(made.header)
+        self._tip = self._tip.after(header)
         self.applied += 1
         self.transactions += len(made.entries)
-        return outcome
+        return outcome, True
+
+    def _check_receipts(
+        self, plain: bytes | None, header: Header | None, outcome: Outcome | None
+    ) -> None:
+        """They are those that the block was carried out to, or at least those of its header."""
+        if plain is None or header is None:
+            return
+        if outcome is not None and plain == codec.encode(outcome.receipts):
+            return
+        receipts = self._decode(header.height, plain, "receipts", Receipts)
+        if receipts is not None:
+            root = block.receipt_root(receipts)
+            self._compare(header.height, "receipts", (header.receipt_root,), (root,))
 
     def _note_ids(
         self, height: int, entries: tuple[bytes, ...] | None, outcome: Outcome | None
@@ -154,11 +173,18 @@ class BodyAudit:
         self._findings.add(BLOCKS, height, field, _shown(expected), _shown(found))
         return False
 
-    def _read(self, height: int, sealed: bytes, what: str, kind: type[codec.T]) -> codec.T | None:
+    def _unseal(self, height: int, sealed: bytes, what: str) -> bytes | None:
         try:
-            return codec.decode(self._seals.unseal(sealed, what, height), kind)
-        except (BadTag, RemoteMisuse) as error:
+            return self._seals.unseal(sealed, what, height)
+        except BadTag as error:
             self._findings.add(BLOCKS, height, what, f"sealed {what} of this block", str(error))
+            return None
+
+    def _decode(self, height: int, plain: bytes, what: str, kind: type[codec.T]) -> codec.T | None:
+        try:
+            return codec.decode(plain, kind)
+        except RemoteMisuse as error:
+            self._findings.add(BLOCKS, height, what, f"{what} of a block", str(error))
             return None
 
 

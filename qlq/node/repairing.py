@@ -215,7 +215,7 @@ class _Rebuilding:
         block: Block,
         certificate: QuorumCertificate,
     ) -> Tip | None:
-        self._verifier.finish(self._verifier.begin(admission.foresee(state, block.entries)))
+        self._verifier.finish(self._verifier.begin(admission.foresee(state, block.entries, {})))
         try:
             outcome = transition.apply_block(state, tip, block, rules=self._rules)
         except InvalidBlock:

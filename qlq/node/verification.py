@@ -7,9 +7,11 @@ use all cores.
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
+import sys
+from collections import ChainMap, OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 from qlq.crypto import digest
 from qlq.errors import InvalidTransaction
@@ -19,16 +21,29 @@ from qlq.ledger.block import Block
 from qlq.ledger.state import View
 
 REMEMBERED_MAX = 1 << 16
+RECENT_MAX = 1 << 12
+"""Recent signatures are kept whole: what was verified ahead comes again soon as the same objects,
+and comparing these costs far less than a digest of their bytes."""
 CHUNK = 16
 """Signatures that a thread takes at a time: enough to make a hand-over cheap."""
+SWITCH_S = 0.0002
+"""A thread that has verified waits at most so long for the interpreter, to begin the next one."""
 
 
 class Verifier:
     """Verifies, and remembers what was good. `verify` may be called from one thread at a time."""
 
-    def __init__(self, threads: int | None = None) -> None:
-        """Use so many threads; None takes one for each core."""
+    def __init__(self, threads: int | None = None, *, remembered_max: int = REMEMBERED_MAX) -> None:
+        """Use so many threads.
+
+        Args:
+            threads: None takes one for each core.
+            remembered_max: Signatures to remember beyond the most recent ones; 0 where each is
+                met once, which saves their digests.
+        """
         self._pool = ThreadPoolExecutor(threads or os.cpu_count(), thread_name_prefix="verify")
+        self._remembered_max = remembered_max
+        self._recent: OrderedDict[bytes, Need] = OrderedDict()
         self._good: OrderedDict[bytes, None] = OrderedDict()
 
     def close(self) -> None:
@@ -37,29 +52,57 @@ class Verifier:
 
     def verify(self, need: Need) -> None:
         """Return if a signature fits; raises InvalidTransaction."""
-        name = _name(need)
-        if name in self._good:
-            self._good.move_to_end(name)
-            return
-        admission.verify(need)
-        self._remember(name)
+        if not self._is_good(need):
+            admission.verify(need)
+            self._remember(need)
 
-    def begin(self, needs: Iterable[Need]) -> Sequence[Future[list[bytes]]]:
+    def begin(self, needs: Iterable[Need]) -> Sequence[Future[list[Need]]]:
         """Begin to verify signatures in threads; `finish` takes what this returns."""
-        wanted = [need for need in needs if _name(need) not in self._good]
+        wanted = [need for need in needs if not self._is_good(need)]
         chunks = [wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK)]
         return [self._pool.submit(_verify_all, chunk) for chunk in chunks]
 
-    def finish(self, begun: Sequence[Future[list[bytes]]]) -> None:
+    def finish(self, begun: Sequence[Future[list[Need]]]) -> None:
         """Wait for them, and remember the good ones; bad ones are found again by `verify`."""
         for future in begun:
-            for name in future.result():
-                self._remember(name)
+            for need in future.result():
+                self._remember(need)
 
-    def _remember(self, name: bytes) -> None:
-        self._good[name] = None
-        if len(self._good) > REMEMBERED_MAX:
+    def _is_good(self, need: Need) -> bool:
+        known = self._recent.get(need.authorisation.signature)
+        if known is not None and (known.key, known.message) == (need.key, need.message):
+            return True
+        if not self._good:
+            return False
+        name = _name(need)
+        if name in self._good:
+            self._good.move_to_end(name)
+            return True
+        return False
+
+    def _remember(self, need: Need) -> None:
+        self._recent[need.authorisation.signature] = need
+        if len(self._recent) <= RECENT_MAX:
+            return
+        _, oldest = self._recent.popitem(last=False)
+        if self._remembered_max:
+            self._good[_name(oldest)] = None
+        if len(self._good) > self._remembered_max:
             self._good.popitem(last=False)
+
+
+@contextmanager
+def sharing() -> Iterator[None]:
+    """While blocks are carried out here, threads that verify get the interpreter back soon.
+
+    Otherwise each waits up to 5 ms after every signature, and other cores stand idle.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def ahead(blocks: Iterable[Block], view: View, verifier: Verifier) -> Iterator[Block]:
@@ -71,9 +114,12 @@ def ahead(blocks: Iterable[Block], view: View, verifier: Verifier) -> Iterator[B
         verifier: Remembers what fits, for the transition to find.
     """
     waiting: Block | None = None
-    begun: Sequence[Future[list[bytes]]] = ()
+    begun: Sequence[Future[list[Need]]] = ()
+    shown: dict[bytes, bytes] = {}
     for block in blocks:
-        following = verifier.begin(admission.foresee(view, block.entries))
+        both = ChainMap({}, shown)
+        following = verifier.begin(admission.foresee(view, block.entries, both))
+        shown = dict(both.maps[0])
         if waiting is not None:
             verifier.finish(begun)
             yield waiting
@@ -83,15 +129,15 @@ def ahead(blocks: Iterable[Block], view: View, verifier: Verifier) -> Iterator[B
         yield waiting
 
 
-def _verify_all(needs: list[Need]) -> list[bytes]:
-    """Names of those that fit."""
+def _verify_all(needs: list[Need]) -> list[Need]:
+    """Those that fit."""
     good = []
     for need in needs:
         try:
             admission.verify(need)
         except InvalidTransaction:
             continue
-        good.append(_name(need))
+        good.append(need)
     return good
 
 
