@@ -116,17 +116,18 @@ def ahead(blocks: Iterable[Block], view: View, verifier: Verifier) -> Iterator[B
     waiting: Block | None = None
     begun: Sequence[Future[list[Need]]] = ()
     shown: dict[bytes, bytes] = {}
-    for block in blocks:
-        both = ChainMap({}, shown)
-        following = verifier.begin(admission.foresee(view, block.entries, both))
-        shown = dict(both.maps[0])
+    with sharing():
+        for block in blocks:
+            both = ChainMap({}, shown)
+            following = verifier.begin(admission.foresee(view, block.entries, both))
+            shown = dict(both.maps[0])
+            if waiting is not None:
+                verifier.finish(begun)
+                yield waiting
+            waiting, begun = block, following
         if waiting is not None:
             verifier.finish(begun)
             yield waiting
-        waiting, begun = block, following
-    if waiting is not None:
-        verifier.finish(begun)
-        yield waiting
 
 
 def _verify_all(needs: list[Need]) -> list[Need]:
