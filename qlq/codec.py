@@ -20,6 +20,7 @@ from qlq.errors import RemoteMisuse
 VERSION = b"\x01"
 T = TypeVar("T")
 _PLAIN: set[type] = {bytes, int, bool, type(None)}
+_TELLING: dict[type, tuple[str, ...]] = {}
 """Types whose values hold neither text nor floats; structs of such fields join them when met."""
 
 
@@ -60,23 +61,29 @@ def _check(value: Any) -> None:
     kind = type(value)
     if kind in _PLAIN:
         return
-    if isinstance(value, float):
-        raise ValueError(f"a float has no canonical form: {value}")  # noqa: TRY004
-    if kind is str:
+    if kind is tuple or kind is list:
+        parts: Iterable[Any] = value
+    elif kind is str:
         if not (value.isascii() or unicodedata.is_normalized("NFC", value)):
             raise ValueError(f"text is not in Unicode normal form C: {value!r}")
         return
-    for part in _parts(value):
+    elif (names := _TELLING.get(kind)) is not None:
+        parts = [getattr(value, name) for name in names]
+    else:
+        parts = _parts(value)
+    for part in parts:
         if type(part) not in _PLAIN:
             _check(part)
 
 
 def _parts(value: Any) -> Iterable[Any]:
     """What a value consists of, as far as text and floats may be in it."""
+    if isinstance(value, float):
+        raise ValueError(f"a float has no canonical form: {value}")  # noqa: TRY004
     if isinstance(value, tuple | list):
         return value
     if isinstance(value, msgspec.Struct):
-        names = _telling_fields(type(value))
+        names = _TELLING[type(value)] = _telling_fields(type(value))
         if not names:
             _PLAIN.add(type(value))
         return [getattr(value, name) for name in names]
@@ -101,6 +108,8 @@ def _is_harmless(kind: inspect.Type) -> bool:
     match kind:
         case inspect.BytesType() | inspect.IntType() | inspect.BoolType() | inspect.NoneType():
             return True
+        case inspect.EnumType():
+            return issubclass(kind.cls, int)
         case inspect.VarTupleType():
             return _is_harmless(kind.item_type)
         case inspect.UnionType():

@@ -206,19 +206,21 @@ def check(signed: SignedTransaction) -> None:
             account to itself, a signer missing, too many or twice.
     """
     draft = signed.draft
-    _need(len(draft.chain) == ID_BYTES, f"a chain id of {len(draft.chain)} bytes")
-    _need(len(draft.sender) == ID_BYTES, f"a sender of {len(draft.sender)} bytes")
-    _need(len(draft.salt) == SALT_BYTES, f"a salt of {len(draft.salt)} bytes")
-    _need(len(draft.memo) <= MEMO_BYTES_MAX, f"a memo of {len(draft.memo)} bytes")
+    _need(len(draft.chain) == ID_BYTES, "a chain id of {} bytes", len(draft.chain))
+    _need(len(draft.sender) == ID_BYTES, "a sender of {} bytes", len(draft.sender))
+    _need(len(draft.salt) == SALT_BYTES, "a salt of {} bytes", len(draft.salt))
+    _need(len(draft.memo) <= MEMO_BYTES_MAX, "a memo of {} bytes", len(draft.memo))
     for name, count in (
         ("nonce", draft.nonce),
         ("last height", draft.valid_until),
         ("fee", draft.fee),
     ):
-        _need(0 <= count <= COUNT_MAX, f"{name} {count}")
+        _need(0 <= count <= COUNT_MAX, "{} {}", name, count)
     _need(
         1 <= len(draft.operations) <= OPERATIONS_MAX,
-        f"{len(draft.operations)} operations; 1 to {OPERATIONS_MAX} fit",
+        "{} operations; 1 to {} fit",
+        len(draft.operations),
+        OPERATIONS_MAX,
     )
     for operation in draft.operations:
         operations.check(operation)
@@ -228,18 +230,18 @@ def check(signed: SignedTransaction) -> None:
 
 def check_seals(seals: tuple[SealRecord, ...]) -> None:
     """Return if seals are within their ranges, in order; raises InvalidTransaction."""
-    _need(len(seals) <= READERS_MAX, f"{len(seals)} readers")
+    _need(len(seals) <= READERS_MAX, "{} readers", len(seals))
     readers = [seal.reader for seal in seals]
     _need(sorted(set(readers)) == readers, "readers that are not in ascending order, or twice")
     for seal in seals:
-        _need(len(seal.reader) == ID_BYTES, f"a reader of {len(seal.reader)} bytes")
-        _need(len(seal.key_id) in {0, KEY_ID_BYTES}, f"a key id of {len(seal.key_id)} bytes")
-        _need(seal.kind in set(SealKind), f"a seal of kind {seal.kind}")
+        _need(len(seal.reader) == ID_BYTES, "a reader of {} bytes", len(seal.reader))
+        _need(len(seal.key_id) in {0, KEY_ID_BYTES}, "a key id of {} bytes", len(seal.key_id))
+        _need(seal.kind in set(SealKind), "a seal of kind {}", seal.kind)
         _need(
             (seal.kind == SealKind.PQ) == (not seal.key_id), "a seal whose key is missing or extra"
         )
-        _need(seal.claim in set(Claim), f"claim {seal.claim}")
-        _need(bool(seal.key_id) or seal.claim == 0, f"claim {seal.claim} of no key")
+        _need(seal.claim in set(Claim), "claim {}", seal.claim)
+        _need(bool(seal.key_id) or seal.claim == 0, "claim {} of no key", seal.claim)
 
 
 def _check_signers(signed: SignedTransaction) -> None:
@@ -281,9 +283,10 @@ def verify(authorisation: Authorisation, message: bytes, key: VerifyingKey) -> N
         raise _fault(TransactionFault.SIGNATURE, str(error)) from error
 
 
-def _need(condition: bool, message: str) -> None:  # noqa: FBT001 - reads as a sentence
+def _need(condition: bool, message: str, *values: object) -> None:  # noqa: FBT001 - reads as a sentence
+    """The message is made only where it is needed: each transaction comes through here."""
     if not condition:
-        raise _fault(TransactionFault.MALFORMED, message)
+        raise _fault(TransactionFault.MALFORMED, message.format(*values))
 
 
 def _fault(reason: TransactionFault, detail: str) -> InvalidTransaction:
