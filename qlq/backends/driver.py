@@ -280,7 +280,8 @@ def _await(
         # fetch of a FAILED job raises with the vendor's reason
         return _look_at(lambda: backend.fetch(handle, plan), handle, clock)
     except BackendUnavailable as error:
-        raise _pending(handle, str(error)) from error
+        is_late = isinstance(error.__cause__, patience.NotAsked)
+        raise _pending(handle, "deadline" if is_late else str(error)) from error
 
 
 def _poll(backend: Backend, handle: Handle, clock: Clock, progress: Progress | None) -> None:

@@ -118,10 +118,10 @@ def retry(
                     if reason is None or not isinstance(error, Stalled):
                         reason = error  # what the vendor said tells more than the deadline's end
                     raise
-    except TransientError as error:
+    except TransientError:
         raise BackendUnavailable(
             f"{what} kept failing for {clock.elapsed_s():.1f} s: {reason}"
-        ) from error
+        ) from reason
     raise BackendUnavailable(f"{what} was not asked: no attempt was left")
 
 

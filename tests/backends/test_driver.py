@@ -168,6 +168,26 @@ def test_a_job_that_ends_badly_says_why(status: Status, reason: str, fault: JobF
     assert caught.value.fault is fault
 
 
+class Hasty(patience.Clock):
+    """A clock whose deadline passes between one question and the next."""
+
+    def __init__(self, questions: int) -> None:
+        super().__init__(60)
+        self.questions = questions
+
+    def remaining_s(self) -> float:
+        self.questions -= 1
+        return 60.0 if self.questions >= 0 else -1.0
+
+
+@pytest.mark.parametrize("questions", range(12))
+def test_the_deadline_is_the_reason_wherever_it_passes(questions: int) -> None:
+    backend = Scripted(statuses=[Status.RUNNING])
+    with pytest.raises(JobPending) as caught:
+        driver._await(backend, HANDLE, PLAN, Hasty(questions), None)
+    assert caught.value.reason == "deadline"
+
+
 def test_the_deadline_leaves_the_job_for_resume() -> None:
     backend = Scripted(statuses=[Status.RUNNING])
     with pytest.raises(JobPending) as caught:

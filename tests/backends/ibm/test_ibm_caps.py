@@ -88,6 +88,7 @@ def sessions_of(server: Server) -> list[dict[str, Any]]:
     return list(server.emulator._store._sessions.values())  # type: ignore[attr-defined]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lanes", [1, 4])
 def test_the_cap_of_a_plan_is_told_to_ibm(
     ibm: Any, opened: Open, bb84: MakePlan, lanes: int
@@ -148,6 +149,7 @@ def test_a_session_that_cannot_be_closed_is_named(
     assert "charged" in caplog.text
 
 
+@pytest.mark.long
 def test_nothing_that_is_free_is_waited_for(ibm: Any, opened: Open) -> None:
     ibm()
     assert opened("ibm:ibm_fez?mode=session").close_s_max == 1.0  # type: ignore[attr-defined]
