@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from qlq.consensus.proposer import ProposerMode
 from qlq.ledger import store_file
 from qlq.ledger.transition import Tip
 from qlq.node import audit, chains
@@ -148,13 +149,11 @@ def test_a_missing_block_is_named_and_the_others_are_still_looked_at(workshop: A
     assert found[0].expected == "blocks 2 to 3"
 
 
-def test_a_block_that_follows_from_nothing_is_found_though_all_its_signatures_fit(
-    workshop: Any,
-) -> None:
-    """As a validator with a bug, or one that lies, would make it: another state root, certified."""
+def certified(workshop: Any, **fields: object) -> None:
+    """The last block with other fields in its header, certified as those who lie would do it."""
     with workshop.open() as store:
         found = store.block(5)
-    header = msgspec.structs.replace(found.block.header, state_root=bytes(32))
+    header = msgspec.structs.replace(found.block.header, **fields)
     workshop.tip = Tip(4, header.parent, 0, workshop.tip.log)
     certificate = workshop.certify(header)
     workshop.execute(
@@ -163,8 +162,48 @@ def test_a_block_that_follows_from_nothing_is_found_though_all_its_signatures_fi
         header.to_bytes(),
         certificate.to_bytes(),
     )
+
+
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        ({"chain": bytes(32)}, "chain"),
+        ({"parent": bytes(32)}, "parent"),
+        ({"time_ms": 1_900_000_000_000}, "time"),
+        ({"proposer": bytes(32)}, "proposer"),
+        ({"mode": ProposerMode.ELECTED}, "proposer"),
+        ({"log_root": bytes(32)}, "log-root"),
+        ({"validators_hash": bytes(32)}, "validators"),
+        ({"parameters_hash": bytes(32)}, "parameters"),
+        ({"beacon_digest": bytes([1] * 64)}, "beacon"),
+    ],
+)
+def test_what_anybody_can_check_is_checked_though_all_signatures_fit(
+    workshop: Any, fields: dict[str, object], fault: str
+) -> None:
+    certified(workshop, **fields)
+    (only,) = workshop.public().findings.listed
+    assert (only.where, only.height, only.field) == ("blocks", 5, fault)
+    assert fault in {one.field for one in workshop.audit().findings.listed}
+
+
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        ({"state_root": bytes(32)}, "state-root"),
+        ({"receipt_root": bytes(32)}, "receipt-root"),
+        ({"tx_root": bytes(32)}, "body"),
+        ({"transaction_count": 2}, "body"),
+        ({"beacon_round": 1}, "beacon"),
+    ],
+)
+def test_a_block_that_does_not_follow_is_found_though_all_its_signatures_fit(
+    workshop: Any, fields: dict[str, object], fault: str
+) -> None:
+    """That takes the bodies: nobody else can see it."""
+    certified(workshop, **fields)
     assert workshop.public().is_valid
-    assert "state-root" in {one.field for one in workshop.audit().findings.listed}
+    assert fault in {one.field for one in workshop.audit().findings.listed}
 
 
 def test_an_entry_that_is_put_back_to_an_earlier_value_is_found(workshop: Any) -> None:
