@@ -331,7 +331,7 @@ def test_presence_is_not_absence(solo: Witness) -> None:
 @pytest.mark.parametrize("height", [1, 2, 3, 4, 5, 6])
 def test_validators_are_followed_from_the_genesis(four: Witness, height: int) -> None:
     """The handover is in block 4: blocks 1 to 4 are of four validators, 5 and 6 of three."""
-    proof = four.transaction(height, 0) if height != 4 else four.state(records.VALIDATORS)
+    proof = four.transaction(height, 0)
     verdict = proofs.check(proof, trusted=Trusted(chain=four.chain.rules.chain))
     expected = 4 if verdict.header.height <= 4 else 3
     assert len(verdict.validators) == expected
@@ -353,6 +353,16 @@ def test_handovers_cannot_be_left_out_doubled_or_swapped(four: Witness, world: A
         assert reason(changed(proof, grounds=grounds)) is why
     early = changed(four.transaction(2, 0, size=3).grounds, handovers=(change,))
     assert reason(changed(four.transaction(2, 0), grounds=early)) is Fault.RANGE
+
+
+def test_nobody_hands_over_to_himself(solo: Witness, world: Any) -> None:
+    """It would be a second form of the same proof."""
+    record = solo.chain.state.get(records.VALIDATORS)
+    tree = solo.chain.state.tree
+    idle = handover.make(solo.headers[2], solo.certificates[2], tree, record)
+    proof = solo.transaction(3, 0)
+    grounds = world.changed(proof.grounds, handovers=(idle,))
+    assert reason(world.changed(proof, grounds=grounds)) is Fault.VALIDATORS
 
 
 def test_a_checkpoint_by_somebody_else_is_refused(four: Witness, world: Any) -> None:

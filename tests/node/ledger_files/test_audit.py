@@ -9,7 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from qlq.consensus import certificate as certificates
+from qlq.consensus import votes
 from qlq.consensus.proposer import ProposerMode
+from qlq.consensus.votes import Round, Vote
 from qlq.ledger import store_file
 from qlq.ledger.transition import Tip
 from qlq.node import audit, chains
@@ -256,3 +259,56 @@ def test_under_another_storage_key_nothing_opens_and_the_public_part_holds(
     assert ("meta", "check") in fields
     shutil.copytree(workshop.folder, tmp_path / "copy")
     assert workshop.public(tmp_path / "copy").is_valid
+
+
+def test_a_vote_that_does_not_verify_is_found_without_any_key(workshop: Any) -> None:
+    ((data,),) = workshop.execute("SELECT record FROM records WHERE kind = 1")
+    changed = data[:-1] + bytes([data[-1] ^ 1])
+    workshop.execute("UPDATE records SET record = ? WHERE kind = 1", changed)
+    (only,) = workshop.public().findings.listed
+    assert (only.where, only.height) == ("records", 6)
+
+
+def test_a_prepare_certificate_in_place_of_a_commit_is_found(workshop: Any) -> None:
+    with workshop.open() as store:
+        header, _ = store.header(5)
+    cast = workshop.vote(workshop.voters[0], header.hash, height=5, stage=Round.PREPARE)
+    made = certificates.make([cast], validators=workshop.genesis.validators)
+    query = "UPDATE blocks SET certificate = ? WHERE height = 5"
+    workshop.execute(query, made.to_bytes())
+    (only,) = workshop.public().findings.listed
+    assert (only.height, only.field, only.found) == (5, "certificate", "prepare at height 5")
+
+
+def handover_of(workshop: Any, keys: Any, **fields: object) -> bytes:
+    """The workshop's handover in a block that differs, certified by those who voted then."""
+    with workshop.open() as store:
+        (found,) = store.handovers()
+    header = msgspec.structs.replace(found.header, **fields)
+    said = Vote(
+        chain=header.chain,
+        height=header.height,
+        epoch=0,
+        round=Round.COMMIT,
+        block=header.hash,
+        validators_hash=header.validators_hash,
+    )
+    cast = [votes.sign(said, one.signing, signer=one.member.address) for one in map(keys, "abc")]
+    made = certificates.make(cast, validators=workshop.genesis.validators)
+    return msgspec.structs.replace(found, header=header, certificate=made).to_bytes()
+
+
+def test_a_handover_in_another_block_than_the_one_here_is_found(
+    changed_voters: Any, keys: Any
+) -> None:
+    other = handover_of(changed_voters, keys, time_ms=1_900_000_009_999)
+    changed_voters.execute("UPDATE handovers SET handover = ?", other)
+    found = changed_voters.public().findings.listed
+    assert (found[0].where, found[0].height) == ("handovers", 3)
+
+
+def test_a_handover_of_no_block_is_found(changed_voters: Any, keys: Any) -> None:
+    later = handover_of(changed_voters, keys, height=40)
+    changed_voters.execute("INSERT INTO handovers VALUES (40, ?)", later)
+    (only,) = changed_voters.public().findings.listed
+    assert (only.where, only.height, only.found) == ("handovers", 40, "40")

@@ -14,6 +14,7 @@ from qlq.errors import ConfigError, LedgerDamaged
 from qlq.ledger import parcel, store_file
 from qlq.ledger.parcel import Content
 from qlq.ledger.store import LedgerStore
+from qlq.ledger.store_file import StorageSeal
 from qlq.node import audit, chains, copies
 from qlq.node.copies import Export, Snapshot
 
@@ -116,6 +117,19 @@ def test_one_flipped_bit_of_a_base_is_found(
     full, public = audited(folder)
     assert "base" in {one.where for one in full.findings.listed}
     assert public.is_valid == (column == "state")
+
+
+def test_another_state_than_that_of_the_base_is_found_though_it_opens(
+    workshop: Any, taken: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "restored"
+    restored(workshop, taken, folder)
+    entries = tuple(workshop.state.items())[1:]
+    sealed = StorageSeal(OTHER_STORAGE).seal(codec.encode(entries), "base", 5)
+    workshop.folder = folder
+    workshop.execute("UPDATE base SET state = ?", sealed)
+    full, _ = audited(folder)
+    assert ("base", "state") in {(one.where, one.field) for one in full.findings.listed}
 
 
 def test_a_chain_whose_validators_changed_is_restored_with_the_proof_of_it(

@@ -311,3 +311,50 @@ def test_a_file_that_says_nothing_is_for_a_restore(workshop: Any, export: Path, 
     with pytest.raises(LedgerDamaged, match="restore"):
         repair(workshop, export)
     assert path.stat().st_size == keep
+
+
+def test_no_certificate_is_made_again_for_a_block_that_the_next_one_does_not_name(
+    workshop: Any, tmp_path: Path
+) -> None:
+    """Another block 4, sealed and carried out as it must be; block 5 stands on the one before."""
+    other = type(workshop)(tmp_path / "other", workshop.voters)
+    other.fill(3)
+    with other.open() as store:
+        other.block(store, other.anchor("something else"))
+    query = "SELECT hash, header, body, receipts FROM blocks WHERE height = 4"
+    (row,) = other.execute(query)
+    assert row[0] != workshop.execute(query)[0][0]
+    workshop.execute(
+        "UPDATE blocks SET hash = ?, header = ?, body = ?, receipts = ?, certificate = zeroblob(9) "
+        "WHERE height = 4",
+        *row,
+    )
+    with pytest.raises(LedgerDamaged, match="block 4"):
+        repair(workshop)
+
+
+def test_a_repair_that_dies_before_the_last_step_leaves_the_old_file_whole(
+    workshop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crashed = tmp_path / "crashed"
+    with workshop.open() as store:
+        workshop.block(store, workshop.anchor("in the log"))
+        workshop.execute("DELETE FROM transactions")
+        shutil.copytree(workshop.folder, crashed)
+    workshop.folder = crashed
+    replace = Path.replace
+
+    def full_disk(self: Path, target: Path) -> Path:
+        if target == crashed / store_file.FILE:
+            raise OSError(28, "No space left on device")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", full_disk)
+    with pytest.raises(ConfigError, match="No space left"):
+        repair(workshop)
+    monkeypatch.undo()
+    with workshop.open() as store:
+        assert store.height() == 6
+        assert chains.load(store)[1] == workshop.tip
+    repair(workshop)
+    check_whole(workshop)
