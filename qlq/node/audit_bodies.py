@@ -26,8 +26,8 @@ from qlq.node.findings import Findings
 from qlq.node.verification import Verifier
 
 BLOCKS = "blocks"
-Entries = tuple[bytes, ...]
-Receipts = tuple[Receipt, ...]
+_Entries = tuple[bytes, ...]
+_Receipts = tuple[Receipt, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class BodyAudit:
     def open(self, height: int, *, body: bytes, receipts: bytes) -> Opened:
         """Open a row, and begin to verify its signatures."""
         plain = self._unseal(height, body, "body")
-        entries = None if plain is None else self._decode(height, plain, "body", Entries)
+        entries = None if plain is None else self._decode(height, plain, "body", _Entries)
         begun: Sequence[Future[list[Need]]] = ()
         if self.state is not None and entries is not None:
             shown = ChainMap({}, self._shown)
@@ -145,7 +145,7 @@ class BodyAudit:
             return
         if outcome is not None and plain == codec.encode(outcome.receipts):
             return
-        receipts = self._decode(header.height, plain, "receipts", Receipts)
+        receipts = self._decode(header.height, plain, "receipts", _Receipts)
         if receipts is not None:
             root = block.receipt_root(receipts)
             self._compare(header.height, "receipts", (header.receipt_root,), (root,))
