@@ -57,6 +57,11 @@ def call(scope: Scope, node: ast.Call, expected: Type | None) -> Expression:
         case ast.Attribute(value=ast.Call(func=ast.Name(id="at")) as contract):
             scope.names.needs("at", contract.func)
             return _foreign(scope, node, contract, node.func)
+        case ast.Attribute(value=ast.Call(func=ast.Name(id=name))) if (
+            name in scope.names.interfaces
+        ):
+            hint = f"write at({name}, address).{node.func.attr}(...)"
+            raise scope.error(f"'{name}' is an interface", hint, node)
         case ast.Attribute(attr="items"):
             raise scope.error("a page is no value", "write for key, value in ...items()", node)
         case ast.Name(id=name):

@@ -128,6 +128,8 @@ def _place(scope: Scope, target: ast.expr) -> _Place:
     of: ast.Attribute | None = None
     entry = checker_expressions.map_entry(scope, node)
     if isinstance(node, ast.Name):
+        if node.id == "self" or node.id in scope.names.imported:
+            raise scope.error("this is not assigned to", "assign to a field or a variable", target)
         if node.id not in scope.numbers:
             raise scope.error(
                 f"'{node.id}' is not declared", f"write {node.id}: Type = value", node

@@ -58,7 +58,7 @@ _WORDS: Final = {
     "global": "what lasts is a field of the contract",
     "nonlocal": "what lasts is a field of the contract",
     "is": "compare by ==",
-    "in": "compare with the zero value: what was never written is zero",
+    "in": "it is for loops alone; what was never written to a map is zero: compare with that",
 }
 _SIGNS: Final = {
     "**": "multiply in a loop, or write the number",
@@ -266,7 +266,7 @@ def _scan(source: Source) -> None:
 
 def _character(source: Source, place: int) -> CompileError:
     text = source.text[place:]
-    if text[0] in "'\"":
+    if text.removeprefix("b")[:1] in ("'", '"'):
         message, hint = "the string is not closed", "close it on the same line"
     elif text[0].isdigit():
         message, hint = "not a number of the language", "integers only, decimal or 0x..."
