@@ -14,6 +14,7 @@ from qlq.cli import (
     backend,
     config,
     console,
+    contract,
     demo,
     doctor,
     emulator,
@@ -52,6 +53,7 @@ app.add_typer(asset.app, name="asset")
 for commands in (ledger_proofs, ledger_records, ledger_copies):
     commands.register(ledger.app)
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(contract.app, name="contract")
 app.add_typer(emulator.app, name="emulator")
 app.add_typer(config.app, name="config")
 app.command("demo")(demo.demo)

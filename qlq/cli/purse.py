@@ -77,7 +77,7 @@ def show_sent(schema: str, document: dict[str, Any], *, output: console.Output) 
     if output is console.Output.JSON:
         console.document(schema, document)
     else:
-        console.table(_for_people(document))
+        console.table(for_people(document))
         if document["tx_id"] is not None:
             console.tell(f"Next: qlq ledger prove {document['tx_id']} -o proof.json")
     if document.get("status") == "failed":
@@ -88,7 +88,8 @@ def show_sent(schema: str, document: dict[str, Any], *, output: console.Output) 
         raise typer.Exit(console.EXIT_USAGE)
 
 
-def _for_people(document: dict[str, Any]) -> dict[str, Any]:
+def for_people(document: dict[str, Any]) -> dict[str, Any]:
+    """The fields that have a value, the seal as one line."""
     seal = document.get("sealed_with")
     shown = {name: value for name, value in document.items() if value is not None}
     if seal is not None:

@@ -58,3 +58,8 @@ def contract_of(text: str) -> bytes:
         return address.from_text(text, Kind.CONTRACT)
     except ConfigError as error:
         raise ConfigError(f"{text!r} is no contract's address: {error}") from error
+
+
+def text_of(contract: bytes) -> str:
+    """The text of a contract's address."""
+    return address.to_text(contract, Kind.CONTRACT)

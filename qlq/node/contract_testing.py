@@ -116,14 +116,34 @@ def pytest_terminal_summary(
         terminalreporter.write_line(line)
 
 
+def gas_of(config: pytest.Config) -> list[dict[str, Any]]:
+    """Gas of each method that the tests of a run have used: calls, least, mean and most."""
+    return _gas(config.stash[_USED])
+
+
 def _report(used: list[Used]) -> list[str]:
     """One line for each method, after a heading."""
+    heading = f"{'method':40} {'calls':>6} {'least':>10} {'mean':>10} {'most':>10}"
+    return [heading] + [
+        f"{row['contract'] + '.' + row['method']:40} {row['calls']:6} {row['least']:10} "
+        f"{row['mean']:10} {row['most']:10}"
+        for row in _gas(used)
+    ]
+
+
+def _gas(used: list[Used]) -> list[dict[str, Any]]:
+    """Gas of each method."""
     by_method: dict[tuple[str, str], list[int]] = {}
     for one in used:
         by_method.setdefault((one.contract, one.method), []).append(one.gas)
-    heading = f"{'method':40} {'calls':>6} {'least':>10} {'mean':>10} {'most':>10}"
-    return [heading] + [
-        f"{contract + '.' + method:40} {len(units):6} {min(units):10} "
-        f"{sum(units) // len(units):10} {max(units):10}"
+    return [
+        {
+            "contract": contract,
+            "method": method,
+            "calls": len(units),
+            "least": min(units),
+            "mean": sum(units) // len(units),
+            "most": max(units),
+        }
         for (contract, method), units in sorted(by_method.items())
     ]
