@@ -80,7 +80,9 @@ def nested(opening: str, middle: str, closing: str, depth: int) -> bytes:
         (method("        a = 1\n" * 1200), "more than 4096 nodes of syntax"),
         (method("".join(f"{' ' * (8 + i)}if b:\n" for i in range(20))), "indentation is too"),
         (
-            method("        if b:\n            pass\n" + "        elif b:\n            pass\n" * 49),
+            method(
+                "        if b:\n            pass\n" + 49 * "        elif b:\n            pass\n"
+            ),
             "too many elif",
         ),
         (method(f"        {'a' * 65}: u64 = 1\n"), "the name is too long"),
