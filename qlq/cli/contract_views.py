@@ -9,6 +9,8 @@ from qlq.cli import console, purse
 
 NAMES_WIDTH = 24
 TEXT_WIDTH = 60
+ID_WIDTH = 20
+"""Characters of an id within a line of values; documents have all of it."""
 
 
 def show_outcome(told: dict[str, Any]) -> None:
@@ -84,8 +86,8 @@ def show_replay(found: dict[str, Any]) -> None:
         arguments = ", ".join(f"{k}={_value(v)}" for k, v in call["arguments"].items())
         out.print(f"{call['name']}.{call['method']}({arguments})", markup=False)
         steps = call["steps"]
-        left = [step["gas_left"] for step in steps[1:]] + [call["gas_limit"] - call["gas_used"]]
-        for step, after in zip(steps, left, strict=True):
+        left = [step["gas_left"] for step in steps] + [call["gas_limit"] - call["gas_used"]]
+        for step, after in zip(steps, left[1:], strict=True):
             out.print(_step_line(step, step["gas_left"] - after), markup=False)
         if call["steps_left_out"]:
             out.print(f"  … {call['steps_left_out']} statements before the last one are left out")
@@ -100,10 +102,16 @@ def show_replay(found: dict[str, Any]) -> None:
 
 def _step_line(step: dict[str, Any], gas: int) -> str:
     place = f"{step['contract']}.{step['function']}:{step['line']}"
-    values = ", ".join(f"{name}={_value(value)}" for name, value in step["values"].items())
+    values = ", ".join(f"{name}={_short(value)}" for name, value in step["values"].items())
     text = (step["text"] or "")[:TEXT_WIDTH]
     return f"  {gas:>8}  {place:{NAMES_WIDTH}}  {text:{TEXT_WIDTH}}  {values}".rstrip()
 
 
 def _value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def _short(value: Any) -> str:
+    text = _value(value)
+    is_id = isinstance(value, str) and len(text) > ID_WIDTH
+    return f"{text[:ID_WIDTH]}…" if is_id else text

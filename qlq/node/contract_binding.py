@@ -95,8 +95,10 @@ def _lines(program: Program, kind: _Kind) -> Iterator[str]:
 def _head(program: Program, types: dict[str, EnumType | StructType], kind: _Kind) -> Iterator[str]:
     """What stands before the classes."""
     yield f'"""A client of the contract {program.name}, written by `qlq contract bind`."""'
-    yield from ("", "from __future__ import annotations", "")
+    yield from ("", "from __future__ import annotations")
     has_structs = any(isinstance(one, StructType) for one in types.values())
+    if types:
+        yield ""
     if has_structs:
         yield "from dataclasses import dataclass"
     if any(isinstance(one, EnumType) for one in types.values()):
