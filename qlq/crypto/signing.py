@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey
 
 from qlq.crypto import kdf
-from qlq.errors import BadSignature, require
+from qlq.errors import BadSignature, RemoteMisuse
 
 SEED_BYTES = 32
 CONTEXT_BYTES_MAX = 255
@@ -67,6 +67,9 @@ class Algorithm(Enum):
                 return _MLDSA_SIGNATURE_BYTES + _ED25519_SIGNATURE_BYTES
 
 
+_BY_BYTE = {bytes([algorithm.value]): algorithm for algorithm in Algorithm}
+
+
 @dataclass(frozen=True, slots=True)
 class VerifyingKey:
     """A public key.
@@ -94,14 +97,13 @@ class VerifyingKey:
     @classmethod
     def from_bytes(cls, data: bytes) -> VerifyingKey:
         """The key that `to_bytes` wrote; raises RemoteMisuse for anything else."""
-        known = {algorithm.value: algorithm for algorithm in Algorithm}
-        require(data[:1] != b"" and data[0] in known, "a key of an unknown algorithm")
-        algorithm = known[data[0]]
-        require(
-            len(data) == 1 + algorithm.key_bytes,
-            f"a key of {algorithm.name} has {algorithm.key_bytes} bytes, not {len(data) - 1}",
-        )
-        return cls(algorithm, data[1:])
+        algorithm = _BY_BYTE.get(data[:1])
+        if algorithm is None:
+            raise RemoteMisuse("a key of an unknown algorithm")
+        try:
+            return cls(algorithm, data[1:])
+        except ValueError as error:
+            raise RemoteMisuse(str(error)) from error
 
     def verify(self, message: bytes, signature: bytes, *, context: bytes) -> None:
         """Return if the signature fits; hybrid: if both do.

@@ -37,18 +37,22 @@ class Verifier:
         """Use so many threads.
 
         Args:
-            threads: None takes one for each core.
+            threads: None takes one for each core that this process may use. One alone would
+                only take turns with whoever waits for it: then each signature is verified where
+                it is needed.
             remembered_max: Signatures to remember beyond the most recent ones; 0 where each is
                 met once, which saves their digests.
         """
-        self._pool = ThreadPoolExecutor(threads or os.cpu_count(), thread_name_prefix="verify")
+        count = threads or len(os.sched_getaffinity(0))
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="verify") if count > 1 else None
         self._remembered_max = remembered_max
         self._recent: OrderedDict[bytes, Need] = OrderedDict()
         self._good: OrderedDict[bytes, None] = OrderedDict()
 
     def close(self) -> None:
         """Let the threads end."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
 
     def verify(self, need: Need) -> None:
         """Return if a signature fits; raises InvalidTransaction."""
@@ -58,9 +62,12 @@ class Verifier:
 
     def begin(self, needs: Iterable[Need]) -> Sequence[Future[list[Need]]]:
         """Begin to verify signatures in threads; `finish` takes what this returns."""
+        if self._pool is None:
+            return ()
         wanted = [need for need in needs if not self._is_good(need)]
         chunks = [wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK)]
-        return [self._pool.submit(_verify_all, chunk) for chunk in chunks]
+        pool = self._pool
+        return [pool.submit(_verify_all, chunk) for chunk in chunks]
 
     def finish(self, begun: Sequence[Future[list[Need]]]) -> None:
         """Wait for them, and remember the good ones; bad ones are found again by `verify`."""
