@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from qlq.config import Settings
-from qlq.contracts import abi
+from qlq.contracts import abi, compiler
 from qlq.contracts.program import Event, Function, FunctionKind, Named, Program
 from qlq.contracts.values import BytesType, EnumType, Plain, StructType, Type
 from qlq.disk import private_files
 from qlq.errors import ConfigError
-from qlq.node import chains, contract_folders, contract_names, wallets
+from qlq.node import chains, contract_desk, contract_names, wallets
 from qlq.node.contract_desk import Desk, Tell
 
 _TYPES = {
@@ -53,15 +53,21 @@ def bind(contract: str, output: Path, settings: Settings, tell: Tell) -> dict[st
         raise ConfigError(f"{output} is no Python module: -o client.py")
     program = _program(contract, settings, tell)
     stub = output.with_suffix(".pyi")
-    for path, kind in ((output, _Kind.CODE), (stub, _Kind.STUB)):
-        private_files.replace(path, "\n".join(_lines(program, kind)).encode() + b"\n")
+    for path, text in zip((output, stub), texts(program), strict=True):
+        private_files.replace(path, text)
     return {"name": program.name, "client": str(output), "stub": str(stub)}
+
+
+def texts(program: Program) -> tuple[bytes, bytes]:
+    """The client and its stub."""
+    code, stub = ("\n".join(_lines(program, kind)) + "\n" for kind in _Kind)
+    return code.encode(), stub.encode()
 
 
 def _program(contract: str, settings: Settings, tell: Tell) -> Program:
     file = Path(contract)
     if file.is_file():
-        return contract_folders.compiled(file).program
+        return compiler.compile_source(contract_desk.read_source(file), file.name).program
     try:
         place = contract_names.contract_of(contract)
     except ConfigError as error:

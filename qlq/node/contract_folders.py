@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from qlq.contracts import abi, compiler
-from qlq.contracts.compiled import Compiled
 from qlq.errors import CompileError, ConfigError
-from qlq.node import contract_desk
+from qlq.node import contract_binding, contract_desk
 
 TEMPLATES = "contracts/templates"
+CONTRACT_FILE = "contract.py"
 PYTEST_FILE = "pytest.ini"
 PYTEST_TEXT = """\
 # `pytest` alone runs the tests as `qlq contract test` does
@@ -37,7 +37,7 @@ class Template(StrEnum):
 
 
 def begin(name: str, template: Template, parent: Path) -> dict[str, Any]:
-    """A new folder with a contract, its tests and a description; the document of `contract new`.
+    """A new folder with a contract, its tests, a client and a description; the document of `contract new`.
 
     Args:
         name: Of the folder: letters, digits, dots, dashes.
@@ -57,6 +57,7 @@ def begin(name: str, template: Template, parent: Path) -> dict[str, Any]:
     source = files("qlq").joinpath(*TEMPLATES.split("/"), template.value.replace("-", "_"))
     texts = {one.name: one.read_bytes() for one in source.iterdir() if _is_copied(one)}
     texts[PYTEST_FILE] = PYTEST_TEXT.encode()
+    texts |= _clients(texts)
     try:
         folder.mkdir()
         for file, text in sorted(texts.items()):
@@ -108,14 +109,22 @@ def check(file: Path) -> dict[str, Any]:
     }
 
 
-def compiled(file: Path) -> Compiled:
-    """A contract's code; raises ConfigError and CompileError."""
-    return compiler.compile_source(contract_desk.read_source(file), str(file))
-
-
 def interface(file: Path) -> dict[str, Any]:
     """The interface of a contract's source as JSON; raises ConfigError and CompileError."""
-    return abi.document(compiled(file).program)
+    source = contract_desk.read_source(file)
+    return abi.document(compiler.compile_source(source, str(file)).program)
+
+
+def _clients(texts: dict[str, bytes]) -> dict[str, bytes]:
+    """A typed client and its stub for each contract among the files."""
+    found = {}
+    for file, text in sorted(texts.items()):
+        if file.endswith(".py") and not file.startswith("test_"):
+            program = compiler.compile_source(text, file).program
+            stem = "client" if file == CONTRACT_FILE else f"client_{file.removesuffix('.py')}"
+            code, stub = contract_binding.texts(program)
+            found |= {f"{stem}.py": code, f"{stem}.pyi": stub}
+    return found
 
 
 def _is_copied(one: Traversable) -> bool:
