@@ -37,7 +37,7 @@ class Template(StrEnum):
 
 
 def begin(name: str, template: Template, parent: Path) -> dict[str, Any]:
-    """A new folder with a contract, its tests, a client and a description; the document of `contract new`.
+    """A new folder: contract, tests, client, description; the document of `contract new`.
 
     Args:
         name: Of the folder: letters, digits, dots, dashes.
@@ -117,7 +117,7 @@ def interface(file: Path) -> dict[str, Any]:
 
 def _clients(texts: dict[str, bytes]) -> dict[str, bytes]:
     """A typed client and its stub for each contract among the files."""
-    found = {}
+    found: dict[str, bytes] = {}
     for file, text in sorted(texts.items()):
         if file.endswith(".py") and not file.startswith("test_"):
             program = compiler.compile_source(text, file).program

@@ -177,6 +177,17 @@ def test_reports_that_contradict_each_other_go_to_the_arbiters(
     assert running.held() == (0, PRICE + PENALTY, 2 * (PRICE + PENALTY))
 
 
+def test_what_arbiters_have_decided_is_not_disputed(running: Agreement) -> None:
+    running.to_end_of(0)
+    running.report(0, running.alice)
+    running.report(0, running.bob, replace(GOOD, bits=1))
+    running.to_end_of(0, GRACE)
+    for arbiter in running.arbiters[:2]:
+        running.contract.decide(0, False, sender=arbiter)
+    with reverts("settled already"):
+        running.contract.dispute(0, sender=running.paul)
+
+
 def test_a_disputed_epoch_is_decided_by_two_of_three(running: Agreement) -> None:
     running.to_end_of(0)
     for end in (running.alice, running.bob):
