@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from qlq.crypto.signing import VerifyingKey
 from qlq.errors import InvalidTransaction, RemoteMisuse
 from qlq.faults import TransactionFault
-from qlq.ledger import address, holdings, operations, records, transaction
+from qlq.ledger import address, holdings, records, transaction
 from qlq.ledger.genesis import Genesis, Limits, Policy
 from qlq.ledger.records import Account
 from qlq.ledger.state import View
 from qlq.ledger.transaction import Authorisation, Draft, SealKind, SignedTransaction
 from qlq.provenance import Claim
 
+KEYS_REMEMBERED_MAX = 4096
 GAS_UNIT = 1000
 """The gas price is for so much gas."""
 
@@ -49,10 +51,13 @@ def verify(need: Need) -> None:
         InvalidTransaction: No key, another algorithm, or a signature that does not fit.
     """
     try:
-        key = VerifyingKey.from_bytes(need.key)
+        key = _verifying_key(need.key)
     except RemoteMisuse as error:
         raise InvalidTransaction(TransactionFault.KEY_MISMATCH, str(error)) from error
     transaction.verify(need.authorisation, need.message, key)
+
+
+_verifying_key = lru_cache(maxsize=KEYS_REMEMBERED_MAX)(VerifyingKey.from_bytes)
 
 
 def check(
@@ -173,8 +178,7 @@ def check_funds(sender: Account, draft: Draft, policy: Policy, limits: Limits) -
 
 def gas_limit(draft: Draft) -> int:
     """The most gas that all operations of a draft may use together."""
-    metered = (operations.Deploy, operations.Call, operations.Upgrade)
-    return sum(part.gas for part in draft.operations if isinstance(part, metered))
+    return draft.gas_limit
 
 
 def gas_cost(gas: int, policy: Policy) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from msgspec.structs import replace
 
 from qlq import codec
@@ -14,11 +16,20 @@ from qlq.ledger.operations import AMOUNT_MAX, NATIVE
 from qlq.ledger.records import Account, Asset
 from qlq.ledger.state import Overlay, View
 
+REMEMBERED_MAX = 4096
+"""Accounts that are remembered decoded; values, so that nothing can be out of date."""
+
 
 def find_account(view: View, address: bytes) -> Account | None:
     """An account; None if there is none."""
     found = view.get(records.account_key(address))
-    return None if found is None else records.read(found, Account)
+    return None if found is None else _read_account(found)
+
+
+@lru_cache(maxsize=REMEMBERED_MAX)
+def _read_account(data: bytes) -> Account:
+    """An account; one transaction looks at its sender's several times."""
+    return records.read(data, Account)
 
 
 def put_account(overlay: Overlay, address: bytes, account: Account) -> None:

@@ -251,6 +251,10 @@ Operation: TypeAlias = (
 )
 
 
+METERED = (Deploy, Call, Upgrade)
+"""Operations that name their gas."""
+
+
 def givers(operation: Operation) -> tuple[bytes, ...]:
     """Accounts beside the sender's own that an operation takes something from."""
     return tuple(leg.source for leg in operation.legs) if isinstance(operation, Transfer) else ()

@@ -131,7 +131,7 @@ def _handover(header: Header, certificate: QuorumCertificate, outcome: Outcome) 
 
 
 class LedgerStore:
-    """An open ledger file; a context manager. One thread; one process that writes."""
+    """An open ledger file; a context manager. One thread at a time; one process that writes."""
 
     def __init__(self, folder: Path, storage_key: bytes) -> None:
         """Open the file of a folder.
@@ -150,7 +150,9 @@ class LedgerStore:
         if not self._path.exists():
             raise ConfigError(f"no ledger in {folder}: qlq ledger init begins one")
         with self._translated():
-            self._db = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+            self._db = sqlite3.connect(
+                self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
         try:
             with self._translated():
                 store_file.configure(self._db)

@@ -10,7 +10,7 @@ guessing what it says. What must hold without the state is checked by `check`; t
 from __future__ import annotations
 
 from enum import IntEnum
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import TypeAlias
 
 import msgspec
@@ -24,6 +24,7 @@ from qlq.ledger import operations
 from qlq.ledger.operations import (
     ID_BYTES,
     KEY_ID_BYTES,
+    METERED,
     Operation,
     RotateKey,
 )
@@ -101,17 +102,24 @@ class Draft(msgspec.Struct, frozen=True, array_like=True, kw_only=True, dict=Tru
     seals: tuple[SealRecord, ...] = ()
 
     def to_bytes(self) -> bytes:
-        """The canonical bytes: what is signed and hashed."""
-        return self._encoded
+        """The canonical bytes: what is signed and hashed; made once."""
+        found: bytes | None = self.__dict__.get("encoded")
+        if found is None:
+            found = self.__dict__["encoded"] = codec.encode(self)
+        return found
 
-    @cached_property
+    @property
     def id(self) -> bytes:
         """The transaction's id, 32 bytes; signatures are no part of it."""
-        return digest.named(_ID_NAME, self._encoded)
+        found: bytes | None = self.__dict__.get("digest")
+        if found is None:
+            found = self.__dict__["digest"] = digest.named(_ID_NAME, self.to_bytes())
+        return found
 
-    @cached_property
-    def _encoded(self) -> bytes:
-        return codec.encode(self)
+    @property
+    def gas_limit(self) -> int:
+        """The most gas that all operations may use together."""
+        return sum(part.gas for part in self.operations if isinstance(part, METERED))
 
 
 class Authorisation(msgspec.Struct, frozen=True, array_like=True):

@@ -371,9 +371,9 @@ def _settle_entries(work: Work, policy: Policy) -> None:
         InvalidTransaction: The sender cannot pay the deposit, or has used its quota.
     """
     made = 0
-    for key, value in work.overlay.differences().items():
-        if key[:1] in records.COUNTED and (value is None or work.overlay.is_new(key)):
-            made += -1 if value is None else 1
+    for key, value in work.overlay.changes.items():
+        if key[:1] in records.COUNTED:
+            made += (value is not None) - (not work.overlay.is_new(key))
     if not made:
         return
     account = holdings.find_account(work.overlay, work.sender) or Account()

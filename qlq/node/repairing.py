@@ -45,6 +45,7 @@ from qlq.node.audit import Report
 from qlq.node.chains import NodeKeys
 from qlq.node.salvage import Sound, Start
 from qlq.node.verification import Verifier
+from qlq.node.writing import WriteBehind
 
 _Candidate: TypeAlias = tuple[Block, QuorumCertificate, list[int] | None]
 
@@ -170,8 +171,10 @@ class _Rebuilding:
         with LedgerStore(self._draft, self._keys.storage) as draft:
             if start.base is not None and self._sound.is_from_source(start):
                 self.done.from_source.append(start.base.header.height)
-            while (following := self._add(draft, state, tip)) is not None:
-                tip = following
+            with WriteBehind(draft) as writer:
+                while (following := self._add(writer, state, tip)) is not None:
+                    tip = following
+                writer.settle()
             if tip.height < self._sound.own_height:
                 return tip.height + 1
             voters = execution.read_validators(state).current
@@ -181,12 +184,12 @@ class _Rebuilding:
                 draft.put_data(commitment, plain)
         return None
 
-    def _add(self, draft: LedgerStore, state: State, tip: Tip) -> Tip | None:
+    def _add(self, writer: WriteBehind, state: State, tip: Tip) -> Tip | None:
         """Add the next block: the file's own, else the source's; None if neither holds."""
         height = tip.height + 1
         voters = execution.read_validators(state).current
         for block, certificate, done in self._candidates(height, voters):
-            added = self._append(draft, state, tip, block, certificate)
+            added = self._append(writer, state, tip, block, certificate)
             if added is not None:
                 if done is not None:
                     done.append(height)
@@ -209,7 +212,7 @@ class _Rebuilding:
 
     def _append(
         self,
-        draft: LedgerStore,
+        writer: WriteBehind,
         state: State,
         tip: Tip,
         block: Block,
@@ -220,7 +223,7 @@ class _Rebuilding:
             outcome = transition.apply_block(state, tip, block, rules=self._rules)
         except InvalidBlock:
             return None
-        draft.append(block, certificate, outcome)
+        writer.append(block, certificate, outcome)
         state.accept(outcome.changes, outcome.tree)
         return tip.after(block.header)
 

@@ -62,9 +62,11 @@ class Verifier:
 
     def begin(self, needs: Iterable[Need]) -> Sequence[Future[list[Need]]]:
         """Begin to verify signatures in threads; `finish` takes what this returns."""
-        if self._pool is None:
-            return ()
         wanted = [need for need in needs if not self._is_good(need)]
+        if self._pool is None:
+            for need in _verify_all(wanted):
+                self._remember(need)
+            return ()
         chunks = [wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK)]
         pool = self._pool
         return [pool.submit(_verify_all, chunk) for chunk in chunks]
