@@ -1,12 +1,16 @@
 """Whether new code may take the place of old: everything that is stored must keep its meaning.
 
 Entries are found by the names of fields, so that a field may move within the class; it may not go,
-and not become something else. Fields may be added.
+and not become something else. Fields may be added. Names of structs and enums are no part of what
+is stored; an enum may get more members at its end.
 """
 
 from __future__ import annotations
 
 from qlq.contracts.compiled import Compiled
+from qlq.contracts.encoding import describe
+from qlq.contracts.program import StateField
+from qlq.contracts.values import BytesType, EnumType, Plain, StructType, Type
 from qlq.errors import ContractError
 
 
@@ -14,17 +18,56 @@ def check(old: Compiled, new: Compiled) -> None:
     """Return if a contract's code may be replaced by this.
 
     Raises:
-        ContractError: The new code lacks a field of the old one, or gives one another type.
+        ContractError: The new code lacks fields of the old one, or gives them other types; all of
+            them are named.
     """
     fields = {field.name: field for field in new.program.fields}
-    for field in old.program.fields:
-        found = fields.get(field.name)
-        if found is None:
-            raise ContractError(
-                f"field {field.name!r} is stored and gone in the new code: keep it, used or not"
+    faults = []
+    for before in old.program.fields:
+        after = fields.get(before.name)
+        if after is None:
+            faults.append(f"'{before.name}' ({_declared(before)}) is removed")
+        elif not _keeps(before, after):
+            faults.append(f"'{before.name}' was {_declared(before)} and is {_declared(after)}")
+    if faults:
+        raise ContractError(
+            f"the new code would lose what is stored: {'; '.join(faults)}: keep the field, and "
+            "declare another one beside it"
+        )
+
+
+def _keeps(before: StateField, after: StateField) -> bool:
+    old, new = (*before.keys, before.value), (*after.keys, after.value)
+    return len(old) == len(new) and all(map(_is_kept, old, new))
+
+
+def _is_kept(old: Type, new: Type) -> bool:
+    """Whether every stored value of the old type is the same value of the new one."""
+    match old, new:
+        case EnumType(_, members), EnumType(_, more):
+            return more[: len(members)] == members
+        case StructType(_, fields), StructType(_, others):
+            return len(fields) == len(others) and all(
+                name == other and _is_kept(part, kind)
+                for (name, part), (other, kind) in zip(fields, others, strict=True)
             )
-        if (found.keys, found.value) != (field.keys, field.value):
-            raise ContractError(
-                f"field {field.name!r} is stored with another type: keep its type, and add a field "
-                "of another name"
-            )
+        case _:
+            return old == new
+
+
+def _declared(field: StateField) -> str:
+    """The field's type as in sources, structs and enums with what they are made of."""
+    text = _described(field.value)
+    for key in reversed(field.keys):
+        text = f"Map[{_described(key)}, {text}]"
+    return text
+
+
+def _described(kind: Type) -> str:
+    match kind:
+        case Plain() | BytesType():
+            return describe(kind)
+        case EnumType(name, members):
+            return f"{name} of {', '.join(members)}"
+        case StructType(name, fields):
+            return f"{name}({', '.join(f'{part}: {_described(of)}' for part, of in fields)})"
