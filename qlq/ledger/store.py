@@ -185,8 +185,6 @@ class LedgerStore:
         """The file."""
         return self._path
 
-    # -- writing ------------------------------------------------------------------------------
-
     def append(self, block: Block, certificate: QuorumCertificate, outcome: Outcome) -> None:
         """Keep a final block and what it did; on disk when this returns.
 
@@ -256,8 +254,6 @@ class LedgerStore:
                 "purge them again when it has ended"
             )
         return bool(count)
-
-    # -- reading ------------------------------------------------------------------------------
 
     def height(self) -> int:
         """Height of the last final block; 0 before the first."""
@@ -375,8 +371,6 @@ class LedgerStore:
         """What SQLite itself says of the file: "ok", or the first thing that is wrong."""
         with self._translated():
             return str(self._db.execute("PRAGMA integrity_check(1)").fetchone()[0])
-
-    # -- inside -------------------------------------------------------------------------------
 
     def _stored(
         self, header: Header, certificate: QuorumCertificate, row: tuple[object, ...]
