@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import redirect_stdout
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +22,10 @@ SCHEMA_EVENTS = "qlq.contract.events/1"
 SCHEMA_REPLAY = "qlq.contract.replay/1"
 SCHEMA_BIND = "qlq.contract.bind/1"
 SCHEMA_ABI = "qlq.contract.abi/1"
+
+
+STDERR = 2
+"""Its file descriptor."""
 
 
 class TemplateName(StrEnum):
@@ -109,13 +112,10 @@ def run_tests(
 ) -> None:
     """Run a contract's tests, each call on both back-ends."""
     console.State.document_schema = SCHEMA_TEST if json else None
-    import sys
-
     from qlq.node import contract_runs
 
     more = [*(["-k", only] if only else []), *(["--gas-report"] if gas_report else [])]
-    with redirect_stdout(sys.stderr if json else sys.stdout):
-        found = contract_runs.run(folder, *more)
+    found = contract_runs.run(folder, *more, words_to=STDERR if json else None)
     if json:
         console.document(SCHEMA_TEST, found)
     if found["failed"] or found["errors"]:

@@ -15,7 +15,6 @@ from qlq.config import Settings
 from qlq.contracts import abi, compiler
 from qlq.contracts.program import Event, Function, FunctionKind, Named, Program
 from qlq.contracts.values import BytesType, EnumType, Plain, StructType, Type
-from qlq.disk import private_files
 from qlq.errors import ConfigError
 from qlq.node import chains, contract_desk, contract_names, wallets
 from qlq.node.contract_desk import Desk, Tell
@@ -53,8 +52,11 @@ def bind(contract: str, output: Path, settings: Settings, tell: Tell) -> dict[st
         raise ConfigError(f"{output} is no Python module: -o client.py")
     program = _program(contract, settings, tell)
     stub = output.with_suffix(".pyi")
-    for path, text in zip((output, stub), texts(program), strict=True):
-        private_files.replace(path, text)
+    try:
+        for path, text in zip((output, stub), texts(program), strict=True):
+            path.write_bytes(text)
+    except OSError as error:
+        raise ConfigError(f"cannot write {output}: {error.strerror}") from error
     return {"name": program.name, "client": str(output), "stub": str(stub)}
 
 

@@ -9,6 +9,7 @@ their outcomes must be equal. `--gas-report` tells what methods have used.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ __all__ = ["Account", "Chain", "Contract", "reverts"]
 
 _OUTPUT = "qlq_gas"
 _USED = pytest.StashKey[list[Used]]()
+_COUNTS = pytest.StashKey[dict[str, int]]()
 
 
 @contextmanager
@@ -80,22 +82,46 @@ def carol(chain: Chain) -> Account:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The option of the gas report."""
+    """Options of the reports."""
     group = parser.getgroup("qlq contracts")
     group.addoption("--gas-report", action="store_true", help="Gas of each method, least to most.")
+    group.addoption("--contract-report", metavar="FILE", help="Counts and gas as JSON.")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Begin counting."""
     config.stash[_USED] = []
+    config.stash[_COUNTS] = {"passed": 0, "failed": 0, "skipped": 0, "errors": 0}
+    config.pluginmanager.register(_Counter(config.stash[_COUNTS]))
+
+
+class _Counter:
+    """Counts tests by how they ended."""
+
+    def __init__(self, counts: dict[str, int]) -> None:
+        self._counts = counts
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count what was called, and what could not be prepared or cleaned up."""
+        if report.when == "call" or report.skipped:
+            self._counts[report.outcome] += 1
+        elif report.failed:
+            self._counts["errors"] += 1
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Count files that could not be read."""
+        self._counts["errors"] += report.failed
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In a worker of pytest-xdist: hand over what was counted."""
+    """Write the report; in a worker of pytest-xdist, hand over what was counted."""
+    used = session.config.stash[_USED]
     output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if output is not None:
-        used = session.config.stash[_USED]
         output[_OUTPUT] = [(one.contract, one.method, one.gas) for one in used]
+    elif (file := session.config.getoption("contract_report")) is not None:
+        counts = session.config.stash[_COUNTS]
+        Path(file).write_text(json.dumps({"gas": _gas(used), **counts}))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -114,11 +140,6 @@ def pytest_terminal_summary(
     terminalreporter.section("gas")
     for line in _report(config.stash[_USED]):
         terminalreporter.write_line(line)
-
-
-def gas_of(config: pytest.Config) -> list[dict[str, Any]]:
-    """Gas of each method that the tests of a run have used: calls, least, mean and most."""
-    return _gas(config.stash[_USED])
 
 
 def _report(used: list[Used]) -> list[str]:
