@@ -48,7 +48,7 @@ class SealName(StrEnum):
 
 
 File = Annotated[Path, typer.Argument(help="Source of the contract.")]
-Address = Annotated[str, typer.Argument(help="Address of the contract, qlqcontract1….")]
+Address = Annotated[str, typer.Argument(help="Address of the contract, qlqcontract1…, or `last`.")]
 Sender = Annotated[str, typer.Option("--from", help="Account of this home that sends.")]
 Arguments = Annotated[
     str,

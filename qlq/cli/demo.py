@@ -23,9 +23,9 @@ def demo(
     backend: Annotated[str, typer.Option(help="Backend URI.")] = BACKEND,
     json: qkd.Json = False,
 ) -> None:
-    """The whole story on simulated noise: keys, randomness, a ledger. Keeps nothing."""
+    """The whole story on simulated noise: keys, randomness, a ledger, a contract. Keeps nothing."""
     console.State.document_schema = SCHEMA if json else None
-    from qlq.node import demonstration, orders
+    from qlq.node import demonstration, demonstration_contracts, orders
 
     stories = (
         ("BB84", orders.Order(protocol="bb84", backend=backend, pulses=PULSES)),
@@ -41,14 +41,17 @@ def demo(
         made += orders.fulfil_passing([order for _, order in stories[1:]], console.tell)
         random = demonstration.randomness(backend, home, console.tell)
         chain = demonstration.ledger(home, console.tell)
+        lottery = demonstration_contracts.lottery(backend, home, console.tell)
     if json:
         sessions = [session.document for session in made]
-        console.document(SCHEMA, {"sessions": sessions, "randomness": random, "ledger": chain})
+        told = {"sessions": sessions, "randomness": random, "ledger": chain, "lottery": lottery}
+        console.document(SCHEMA, told)
         return
     titles = (title for title, _ in stories)
     _show([(title, one.document) for title, one in zip(titles, made, strict=True)])
     _show_randomness(random)
     _show_ledger(chain)
+    _show_lottery(lottery)
     console.out().print(NEXT)
 
 
@@ -118,4 +121,20 @@ def _show_ledger(told: dict[str, Any]) -> None:
     table.add_row("proof", f"{verdict}: leaf {proof['index']} of {proof['size']}")
     state = "every block follows" if checked["valid"] else "NOT VERIFIED"
     table.add_row("ledger verify", f"{state}, height {checked['height']}")
+    console.out().print(table)
+
+
+def _show_lottery(told: dict[str, Any]) -> None:
+    """A table of the draw, and whether it can be repeated."""
+    from rich.table import Table
+
+    table = Table(title="A contract that draws from the beacon", show_header=False)
+    table.add_row("lottery", told["address"])
+    table.add_row("tickets", f"{told['tickets']}, bought by alice and bob")
+    table.add_row("drawn by", f"round {told['round']}, unknown when the sale ended")
+    table.add_row("winner", f"{told['winner']}, {told['prize']} units of GOLD")
+    for name, held in told["balances"].items():
+        table.add_row(name, ", ".join(f"{amount} {symbol}" for symbol, amount in held.items()))
+    state = "both back-ends lead to the block" if told["agrees"] else "DOES NOT LEAD TO THE BLOCK"
+    table.add_row("replay", f"{state}, gas {told['gas_used']}")
     console.out().print(table)

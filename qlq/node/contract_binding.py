@@ -16,7 +16,7 @@ from qlq.contracts import abi, compiler
 from qlq.contracts.program import Event, Function, FunctionKind, Named, Program
 from qlq.contracts.values import BytesType, EnumType, Plain, StructType, Type
 from qlq.errors import ConfigError
-from qlq.node import chains, contract_desk, contract_names, wallets
+from qlq.node import chains, contract_desk, wallets
 from qlq.node.contract_desk import Desk, Tell
 
 _TYPES = {
@@ -70,13 +70,14 @@ def _program(contract: str, settings: Settings, tell: Tell) -> Program:
     file = Path(contract)
     if file.is_file():
         return compiler.compile_source(contract_desk.read_source(file), file.name).program
-    try:
-        place = contract_names.contract_of(contract)
-    except ConfigError as error:
-        raise ConfigError(f"{contract!r} is neither a file nor a contract: {error}") from error
     wallets.need_ledger(settings)
     with chains.opened(settings) as validator:
-        return Desk(validator, settings, tell).code(place).program
+        desk = Desk(validator, settings, tell)
+        try:
+            place = desk.contract(contract)
+        except ConfigError as error:
+            raise ConfigError(f"{contract!r} is neither a file nor a contract: {error}") from error
+        return desk.code(place).program
 
 
 def _lines(program: Program, kind: _Kind) -> Iterator[str]:

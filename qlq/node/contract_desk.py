@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from qlq import codec
 from qlq.config import Settings
 from qlq.contracts import abi
 from qlq.contracts.compiled import Compiled
@@ -19,12 +20,15 @@ from qlq.ledger.contract_calls import ContractCalls, LedgerView
 from qlq.ledger.operations import ARGUMENT_BYTES_MAX
 from qlq.ledger.records import ContractRecord
 from qlq.ledger.state import State
-from qlq.node import contract_values
+from qlq.node import contract_names, contract_values
 from qlq.node.contract_engine import ContractEngine
 from qlq.node.contract_names import HomeNames
 from qlq.node.validator import Validator
 
 Tell = Callable[[str], None]
+LAST = "last"
+DEPLOYED = "deployed"
+"""The ledger's event of a deploy; its emitter is the sender, and never a contract."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,23 @@ class Desk:
             height=self.validator.tip.height + 1,
             time_s=transition.median_time_s(self.state),
         )
+
+    def contract(self, text: str) -> bytes:
+        """The address that a text names; `last` is the contract that was deployed last.
+
+        Raises:
+            ConfigError: It names no contract, or none was deployed in the blocks that are here.
+        """
+        if text != LAST:
+            return contract_names.contract_of(text)
+        store = self.validator.store
+        for height in range(store.height(), store.base_height, -1):
+            for receipt in reversed(store.block(height).receipts):
+                for event in reversed(receipt.events):
+                    if event.name == DEPLOYED and self.view.code(event.emitter) is None:
+                        made: bytes = codec.decode(event.data, tuple[bytes, bytes])[0]
+                        return made
+        raise ConfigError("no contract was deployed here yet: qlq contract deploy FILE")
 
     def code(self, contract: bytes) -> Compiled:
         """What runs at an address; raises ConfigError if it is no contract."""

@@ -16,7 +16,7 @@ def events(
     """Events of a contract, the oldest first; the document of `contract events`.
 
     Args:
-        contract: Its address.
+        contract: Its address, or `last`.
         name: Of the events; None for all.
         since: First height that counts.
         settings: Of the home.
@@ -26,10 +26,10 @@ def events(
         ConfigError: No such contract, or no event of this name.
         LedgerDamaged: The file was changed.
     """
-    place = contract_names.contract_of(contract)
     wallets.need_ledger(settings)
     with chains.opened(settings) as validator:
         desk = Desk(validator, settings, tell)
+        place = desk.contract(contract)
         compiled = desk.code(place)
         first = max(since, validator.store.base_height + 1)
         found = [

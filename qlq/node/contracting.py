@@ -27,7 +27,6 @@ from qlq.node import (
     chains,
     contract_desk,
     contract_documents,
-    contract_names,
     contract_trace,
     transacting,
     wallets,
@@ -115,7 +114,7 @@ def call(
 
     Args:
         purse: Who calls; None for a view.
-        contract: Address of the contract.
+        contract: Address of the contract, or `last`.
         method: Its name.
         order: Arguments, gas, value.
         settings: Of the home.
@@ -125,10 +124,10 @@ def call(
         ConfigError: No such contract, method or account; arguments that do not fit.
         InvalidTransaction, KeysExhausted: See `wallets.act`.
     """
-    place = contract_names.contract_of(contract)
     wallets.need_ledger(settings)
     with chains.opened(settings) as validator:
         desk = Desk(validator, settings, tell)
+        place = desk.contract(contract)
         function = contract_desk.method_of(desk.code(place).program, method)
         given = contract_desk.arguments_of(order.arguments, function, method)
         asset, units = _value(order, desk)
@@ -166,12 +165,12 @@ def replace(
         ConfigError: No such contract, or the announced code has to wait.
         InvalidTransaction, KeysExhausted: See `wallets.act`.
     """
-    place = contract_names.contract_of(contract)
     source = contract_desk.read_source(file)
     compiled = compiler.compile_source(source, file.name)
     wallets.need_ledger(settings)
     with chains.opened(settings) as validator:
         desk = Desk(validator, settings, tell)
+        place = desk.contract(contract)
         old = desk.code(place)
         if old.program.upgrade is None:
             raise ContractError(

@@ -13,7 +13,7 @@ from qlq.cli.main import run
 SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "schemas" / "qlq.demo.json"
 
 
-def test_the_demo_tells_of_keys_randomness_and_a_ledger_and_keeps_nothing(
+def test_the_demo_tells_of_keys_randomness_a_ledger_and_a_contract_and_keeps_nothing(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert run(["demo", "--json"]) == 0
@@ -39,4 +39,11 @@ def test_the_demo_tells_of_keys_randomness_and_a_ledger_and_keeps_nothing(
     assert (ledger["proof"]["index"], ledger["proof"]["size"]) == (4, 5)
     assert ledger["proof"]["valid"]
     assert ledger["verification"] == {"height": 5, "valid": True}
+    lottery = told["lottery"]
+    # two pulses were on the chain when it closed, so that the fourth decides
+    assert (lottery["tickets"], lottery["round"], lottery["prize"]) == (2, 4, "1000")
+    assert lottery["agrees"]
+    held = {"alice": 982.5, "bob": 7.5}
+    held[lottery["winner"]] += 10
+    assert {name: float(one["GOLD"]) for name, one in lottery["balances"].items()} == held
     assert list(tmp_path.iterdir()) == []

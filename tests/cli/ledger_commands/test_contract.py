@@ -416,6 +416,22 @@ def test_a_bound_client_speaks_with_the_contract(story: Any, tmp_path: Path) -> 
     assert found.receiver == story.said["bob"]["address"]
 
 
+def test_the_last_contract_is_the_one_that_was_deployed_last(
+    story: Any, vault: str, tmp_path: Path
+) -> None:
+    token = deploy(story, TEMPLATES / "token/contract.py", [1000])
+    assert call(story, "last", "total_supply")["contract"] == token
+    (tmp_path / "loud.py").write_text(
+        "from qlq.contract import Contract, event, external\n\n\nclass Loud(Contract):\n"
+        "    @event\n    def deployed(self) -> None: ...\n\n"
+        "    @external\n    def shout(self) -> None:\n        self.deployed()\n"
+    )
+    loud = deploy(story, tmp_path / "loud.py", [])
+    call(story, loud, "shout", "--from", "bob")
+    assert story.told("contract.events", "last")["contract"] == loud
+    assert vault != loud
+
+
 def test_what_is_no_contract_is_not_bound(story: Any, tmp_path: Path) -> None:
     file = TEMPLATES / "token/contract.py"
     for contract, output in ((file, "client.txt"), (file, "my-client.py"), ("nowhere", "c.py")):
