@@ -1,4 +1,4 @@
-"""Every command of the README works as printed, in its order, in one folder.
+"""Every command of the README and of tutorials works as printed, in its order, in one folder.
 
 A command that must not end with 0 says so in a comment: `# exits 3`. The two commands that set
 everything up are run by `.ci/run`, which also runs these tests.
@@ -18,6 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
+TUTORIALS = ("contracts.md",)
 SET_UP = ("pip install uv && uv run qlq demo", "uv run pytest")
 SHELLS = {"bash", "console"}
 SHOWN_ONLY = {"text"}
@@ -98,16 +99,31 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_commands_of_the_readme_do_what_it_says(
     checkout: Path, environ: dict[str, str]
 ) -> None:
-    for command in COMMANDS:
-        if command.text in SET_UP:
-            continue
+    run_all([one for one in COMMANDS if one.text not in SET_UP], checkout, environ)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("page", TUTORIALS)
+def test_the_commands_of_a_tutorial_do_what_it_says(
+    page: str, checkout: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "qlq"
+    shutil.copytree(checkout, folder)  # what other pages have left there is in the way
+    wanted = commands((ROOT / "docs" / page).read_text())
+    assert wanted
+    run_all(wanted, folder, environ)
+
+
+def run_all(wanted: list[Command], folder: Path, environ: dict[str, str]) -> None:
+    """Run commands in a folder, each to the exit code that it must have."""
+    for command in wanted:
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", command.text],
-            cwd=checkout,
+            cwd=folder,
             env=environ,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=180,
             check=False,
         )
         said = f"{command.text}\n{done.stdout}\n{done.stderr}"

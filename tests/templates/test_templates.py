@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -11,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from qlq.contracts import compiler
-from qlq.errors import ConfigError
+from qlq.errors import CompileError, ConfigError
 from qlq.node import contract_folders
 from qlq.node.contract_folders import Template
 
 ROOT = Path(__file__).parents[2]
+LOADED = ("-p", "qlq.node.contract_testing", "--import-mode=importlib", "-c", "/dev/null")
 SOURCES = ROOT / "qlq" / "contracts" / "templates"
 
 
@@ -41,8 +43,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_tests_of_all_templates_pass_on_both_back_ends(begun: Path) -> None:
-    loaded = ("-p", "qlq.node.contract_testing", "--import-mode=importlib", "-c", "/dev/null")
-    done = run_pytest(*loaded, "--rootdir", begun, "--gas-report", begun)
+    done = run_pytest(*LOADED, "--rootdir", begun, "--gas-report", begun)
     assert done.returncode == 0, done.stdout
     for method in (
         "Token.transfer",
@@ -114,6 +115,21 @@ def test_every_refusal_is_named_in_a_test(path: Path) -> None:
     assert not untested
 
 
+def test_the_contract_of_the_tutorial_passes_its_test(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "contracts.md").read_text()
+    contract, test, *_ = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "contract.py").write_text(contract)
+    (tmp_path / "test_contract.py").write_text(test)
+    done = run_pytest(*LOADED, "--rootdir", tmp_path, tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+    misspelt = contract.replace("msg.sender] < self.limit", "msg.sendr] < self.limit")
+    with pytest.raises(CompileError) as caught:
+        compiler.compile_source(misspelt.encode(), "counter.py")
+    shown = str(caught.value).replace("\n", "").replace(" ", "")
+    assert shown in page.replace("\n", "").replace(" ", "")
+
+
 def refusals() -> list[tuple[Path, int]]:
     """The first line of every assert of every template."""
     return [
@@ -134,8 +150,7 @@ def test_without_a_refusal_a_test_fails(path: Path, line: int, tmp_path: Path) -
         if file.name != "__init__.py":
             shutil.copy(file, tmp_path)
     (tmp_path / path.name).write_text(without(path.read_text(), line))
-    loaded = ("-p", "qlq.node.contract_testing", "--import-mode=importlib", "-c", "/dev/null")
-    done = run_pytest("-x", *loaded, "--rootdir", tmp_path, tmp_path)
+    done = run_pytest("-x", *LOADED, "--rootdir", tmp_path, tmp_path)
     assert done.returncode == 1, done.stdout
 
 
