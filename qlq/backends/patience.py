@@ -41,6 +41,10 @@ class NotAsked(Stalled):
     """No time was left for another call: whatever went wrong before is the reason."""
 
 
+ASK_S_MIN = 0.05
+"""With less time than this nobody answers: the deadline is told, not a silence of 0.0 s."""
+
+
 class Clock:
     """Time since the start, and until the deadline.
 
@@ -73,7 +77,7 @@ def once(
         Stalled: It gave no answer in time, or no time was left to ask.
     """
     left_s = min(limit_s, clock.remaining_s())
-    if left_s <= 0:
+    if left_s <= ASK_S_MIN:
         raise NotAsked(f"{what} was not asked: the deadline has passed")
     return watchdog.within(left_s, call, what=what)
 

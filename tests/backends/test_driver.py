@@ -191,7 +191,7 @@ def test_the_deadline_is_the_reason_wherever_it_passes(questions: int) -> None:
 def test_the_deadline_leaves_the_job_for_resume() -> None:
     backend = Scripted(statuses=[Status.RUNNING])
     with pytest.raises(JobPending) as caught:
-        driver.run(backend, PLAN, timeout_s=0.05)
+        driver.run(backend, PLAN, timeout_s=0.4)
     assert caught.value.reason == "deadline"
     assert caught.value.fault is JobFault.PENDING
     assert "cancel job-1" not in backend.calls

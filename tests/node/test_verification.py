@@ -57,7 +57,7 @@ def verifier() -> Iterator[Verifier]:
 
 def is_known(verifier: Verifier, one: Need) -> bool:
     """Nothing is begun for what is known."""
-    return not verifier.begin([one])
+    return not verifier.begin([one])  # of a verifier with threads
 
 
 def test_what_was_verified_ahead_is_known_and_what_does_not_fit_is_not(verifier: Verifier) -> None:
@@ -89,7 +89,7 @@ def test_older_ones_are_remembered_up_to_a_bound(
     monkeypatch: pytest.MonkeyPatch, remembered_max: int, known: int
 ) -> None:
     monkeypatch.setattr(verification, "RECENT_MAX", 2)
-    made = Verifier(1, remembered_max=remembered_max)
+    made = Verifier(2, remembered_max=remembered_max)
     needs = [need("a", nonce) for nonce in range(11)]
     try:
         for one in needs:
@@ -124,3 +124,14 @@ def test_the_interpreter_is_shared_only_while_it_is_asked_for() -> None:
     with verification.sharing():
         assert sys.getswitchinterval() == pytest.approx(verification.SWITCH_S)
     assert sys.getswitchinterval() == before
+
+
+def test_with_one_core_signatures_are_verified_in_one_go_and_known_after() -> None:
+    made = Verifier(1)
+    good, other = need("a"), need("b")
+    bad = Need(good.key, good.message, other.authorisation)
+    assert made.begin([good, bad]) == ()
+    made.verify(good)
+    with pytest.raises(InvalidTransaction):
+        made.verify(bad)
+    made.close()

@@ -33,7 +33,9 @@ def test_the_wheel_holds_nothing_that_a_tool_or_a_test_wrote(contents: dict[str,
     assert "qlq/py.typed" in contents
     assert {re.sub(r"-.*", "", name.split("/")[0]) for name in contents} == {"qlq"}
     inside = {Path(name).suffix for name in contents if name.startswith("qlq/")}
-    assert inside == {".py", ".qasm", ".typed"}
+    templates = {name for name in contents if name.startswith("qlq/contracts/templates/")}
+    assert inside == {".py", ".qasm", ".typed", ".md"}
+    assert {name for name in contents if name.endswith(".md")} <= templates
 
 
 def test_the_wheel_names_its_command_and_its_backends(contents: dict[str, bytes]) -> None:
