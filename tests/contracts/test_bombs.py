@@ -97,6 +97,7 @@ def large_source(statement: str) -> bytes:
         size += len(part)
 
 
+@pytest.mark.long  # a limit in seconds: nothing else may run beside it
 @pytest.mark.parametrize("name", LARGE)
 def test_the_largest_sources_compile_and_run_in_half_a_second(wasm_world, name: str) -> None:
     source = large_source(LARGE[name])

@@ -82,7 +82,8 @@ class Lab:
             file.write(word + "\n")
         if word == "unavailable":
             raise BackendUnavailable("the lab is closed")
-        job_id = str(uuid.uuid4())
+        # the same bits in every run: one full batch of fair bits in 34 raises an alarm
+        job_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"job {count} of the lab"))
         self._words[job_id] = word
         return Handle(self.name, job_id, plan.digest)
 
