@@ -89,12 +89,15 @@ def recover(
     timeout_s: float,
     on_handle: OnHandle | None = None,
     progress: Progress | None = None,
+    before_submit: Callable[[], None] | None = None,
 ) -> Shots:
     """As `run`, for a plan that an earlier process may have submitted under the same tags.
 
-    Looks for the job first, and submits only where there is none.
+    Looks for the job first, and submits only where there is none, after one `before_submit`;
+    what that raises ends it with nothing submitted.
     """
     placing = _Placing(backend, plan, Clock(timeout_s))
+    placing.before_submit = before_submit
     placing.doubt = "an earlier process did not learn whether its submit was accepted"
     return _follow(placing, on_handle, progress)
 
@@ -189,6 +192,8 @@ class _Placing:
         self.backend, self.plan, self.clock = backend, plan, clock
         self.doubt = ""
         """Why a job may exist that we have no id of; empty while none can."""
+        self.before_submit: Callable[[], None] | None = None
+        """Is called once, before the first submit."""
         self._late: list[_Submission] = []
 
     def place(self) -> Handle:
@@ -219,6 +224,9 @@ class _Placing:
         return handle
 
     def _submit(self) -> Handle:
+        if self.before_submit is not None:
+            self.before_submit()
+            self.before_submit = None
         submission = _Submission(self.backend, self.plan)
         what = f"submit to {self.backend.name}"
         if self.clock.remaining_s() <= 0:

@@ -221,7 +221,7 @@ class PaidRun:
         job = self._opened()
         cost = self._agreed or self._estimate(plan)
         if self._agreed is None:
-            self._stay_within(cost)
+            self._stay_within(cost, index)
         self._agreed = None
         self._go_on()
         word = "qlq-pilot" if job.record.purpose is Purpose.PILOT else "qlq"
@@ -238,11 +238,12 @@ class PaidRun:
             ),
         )
 
-    def _stay_within(self, cost: Cost) -> None:
-        """What was agreed to for the session holds for its later jobs too."""
+    def _stay_within(self, cost: Cost, index: int) -> None:
+        """What was agreed to for the session holds for the job of this index, at today's price."""
         record = self._opened().record
-        spent, _ = jobs.total(record)
-        planned = reduce(consent.add, (job.estimate for job in record.submissions), cost)
+        others = [job for i, job in enumerate(record.submissions) if i != index]
+        spent = [job.spent or job.estimate for job in others]
+        planned = reduce(consent.add, (job.estimate for job in others), cost)
         whole = planned if record.agreed is None else reduce(consent.add, spent, cost)
         Consent(record.caps, self._ask).allow_rest(
             whole,
@@ -281,6 +282,7 @@ class PaidRun:
                     timeout_s=timeout_s,
                     on_handle=lambda handle: self._keep(index, handle),
                     progress=lambda status, _s: self._note(index, status),
+                    before_submit=lambda: self._stay_within(self._estimate(plan), index),
                 ),
             )
         handle = Handle(self._backend.name, submission.job_id, plan.digest)

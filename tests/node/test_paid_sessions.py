@@ -333,6 +333,24 @@ def test_a_price_that_rises_between_eve_s_two_jobs_is_not_paid(
     assert len(vendor.jobs()) == 2
 
 
+@pytest.mark.parametrize("given", [ENOUGH, Consent(ask=lambda _question: True)])
+def test_a_resume_that_must_submit_again_does_not_do_so_at_a_price_that_nobody_agreed_to(
+    vendor: Any, settings: Settings, given: Consent
+) -> None:
+    vendor.script(submit=["drop-before"], find=["transient", "..."])
+    with pytest.raises(JobPending):
+        order(settings, consent=given)
+    record = only(settings)
+    vendor.script(estimate=["dear", "..."])
+    with pytest.raises(BudgetRefused) as caught:
+        resume(settings, record.id)
+    assert f"qlq job resume {record.id}" in "".join(caught.value.__notes__)
+    assert vendor.jobs() == []
+    agreed = Consent(Caps(cost=Decimal(1000)))
+    assert resume(settings, record.id, allowed=agreed).is_new
+    assert len(vendor.jobs()) == 1
+
+
 def test_a_second_resume_says_that_it_is_done_and_pays_nothing(
     vendor: Any, settings: Settings
 ) -> None:
