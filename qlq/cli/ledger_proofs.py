@@ -41,34 +41,44 @@ def prove(
     leaf_only: Annotated[
         bool, typer.Option("--leaf-only", help="Disclose nothing: the hash of its leaf alone.")
     ] = False,
+    since: Annotated[
+        Path | None,
+        typer.Option(
+            help="Prove that the log only grew since a note, as `checkpoint -o` wrote it."
+        ),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            help="Blocks of the log that it leads to, for readers of an older checkpoint."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="New file for the proof.")] = None,
     home: purse.Home = None,
     json: purse.Json = False,
 ) -> None:
-    """Prove that a final block holds a transaction; the proof needs no ledger to be checked."""
+    """Prove what a final block or the log holds; the proof needs no ledger to be checked."""
     console.State.document_schema = SCHEMA_PROVE if json else None
+    from qlq.errors import ConfigError
     from qlq.node import proof_files
 
-    _need_one(transaction, account, asset)
+    _need_one(transaction, account, asset, since)
+    if size is not None and transaction is None:
+        raise ConfigError("--size is for the proof of a transaction or its receipt")
     found = settings.load(home=home)
-    if account is not None:
+    if since is not None:
+        made = proof_files.prove_log(found, since)
+    elif account is not None:
         made = _prove_balance(account, asset or "", found)
     else:
         shown = _which(receipt=receipt, leaf_only=leaf_only)
-        made = _prove_transaction(transaction or "", shown, found)
+        made = _prove_transaction(transaction or "", shown, size, found)
     if out is not None:
         proof_files.write_proof(out, {"schema": SCHEMA_PROVE, **made})
     if json:
         console.document(SCHEMA_PROVE, made)
-        return
-    left_out = {"bytes", "entry", "checkpoint", "proof", "log"}
-    lines = {name: value for name, value in made.items() if name not in left_out}
-    lines["hashes"] = len(made.get("proof", [])) or None
-    ledger.show(SCHEMA_PROVE, lines, output=console.Output.TABLE)
-    if out is None:
-        console.tell("Nothing was written: -o FILE keeps the proof")
     else:
-        console.tell(f"Next: qlq ledger check-proof {out} --chain {made['chain']}")
+        _show_proof(made, out, since)
 
 
 def check_proof(
@@ -203,12 +213,29 @@ def _show_report(report: dict[str, Any]) -> None:
     )
 
 
-def _need_one(transaction: str | None, account: str | None, asset: str | None) -> None:
+def _show_proof(made: dict[str, Any], out: Path | None, since: Path | None) -> None:
+    """What people want to read of a proof, and what to do with its file."""
+    left_out = {"bytes", "entry", "checkpoint", "proof", "log"}
+    lines = {name: value for name, value in made.items() if name not in left_out}
+    lines["hashes"] = len(made.get("proof", [])) or None
+    ledger.show(SCHEMA_PROVE, lines, output=console.Output.TABLE)
+    if out is None:
+        console.tell("Nothing was written: -o FILE keeps the proof")
+        return
+    kept = "" if since is None else f" --checkpoint {since}"
+    console.tell(f"Next: qlq ledger check-proof {out} --chain {made['chain']}{kept}")
+
+
+def _need_one(
+    transaction: str | None, account: str | None, asset: str | None, since: Path | None
+) -> None:
     """Refuse what does not say, or says twice, what is to be proved."""
     from qlq.errors import ConfigError
 
-    if (transaction is None) == (account is None):
-        raise ConfigError("name a transaction (or: last), or --account NAME with --asset SYMBOL")
+    if sum(one is not None for one in (transaction, account, since)) != 1:
+        raise ConfigError(
+            "name a transaction (or: last), or --account NAME with --asset SYMBOL, or --since NOTE"
+        )
     if (account is None) != (asset is None):
         raise ConfigError("--account and --asset go together")
 
@@ -225,13 +252,13 @@ def _which(*, receipt: bool, leaf_only: bool) -> Any:
     return Form.LEAF if leaf_only else Form.DISCLOSED
 
 
-def _prove_transaction(text: str, form: Any, found: Any) -> dict[str, Any]:
+def _prove_transaction(text: str, form: Any, size: int | None, found: Any) -> dict[str, Any]:
     from qlq.node import chronicle, proving
 
     wanted = chronicle.resolve(text, found)
     if form is None:
-        return proving.prove_receipt(found, wanted)
-    return proving.prove_transaction(found, wanted, form=form)
+        return proving.prove_receipt(found, wanted, size=size)
+    return proving.prove_transaction(found, wanted, form=form, size=size)
 
 
 def _prove_balance(account: str, symbol: str, found: Any) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""Proofs that need no ledger: of a transaction, of a receipt, and of what the state holds.
+"""Proofs that need no ledger: of a transaction, of a receipt, of what the state holds, of the log.
 
     transaction or receipt -> root in the header -> commit certificate -> validators -> genesis
     entry of the state     -> root in the header    (the same)
     header -> hash of the block -> root of the log -> checkpoint
+    older checkpoint -> root of the log
 
 Everything on the way is inside, so that the chain's id alone is enough to check a proof against.
 Whoever trusts nothing yet learns that the proof fits itself, and relative to which chain.
@@ -60,9 +61,8 @@ class Inclusion(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
     @property
     def siblings(self) -> tuple[bytes, ...]:
-        """The siblings one by one; a last one that is too short is left as it is."""
-        starts = range(0, len(self.hashes), merkle.HASH_BYTES)
-        return tuple(self.hashes[start : start + merkle.HASH_BYTES] for start in starts)
+        """The siblings one by one."""
+        return _split(self.hashes)
 
 
 class Grounds(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -125,7 +125,28 @@ class StateProof(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag
     grounds: Grounds
 
 
-Proof: TypeAlias = TransactionProof | ReceiptProof | StateProof
+class LogProof(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag=4):
+    """The log only grew since it had another size: no block of then was changed or left out.
+
+    Attributes:
+        old_size: Blocks of the log then, from 1.
+        old_root: Its root then, 32 bytes.
+        hashes: The consistency proof of RFC 9162, 32 bytes each.
+        grounds: Of the last block of the log that grew.
+    """
+
+    old_size: int
+    old_root: bytes
+    hashes: bytes
+    grounds: Grounds
+
+    @property
+    def siblings(self) -> tuple[bytes, ...]:
+        """The hashes one by one."""
+        return _split(self.hashes)
+
+
+Proof: TypeAlias = TransactionProof | ReceiptProof | StateProof | LogProof
 
 
 class Reliance(StrEnum):
@@ -145,7 +166,8 @@ class Trusted:
     Attributes:
         chain: Chain id, which is the digest of the genesis.
         validators: Digest of the set that votes on the block.
-        checkpoint: Of this chain, at the size that the proof's log has.
+        checkpoint: Of this chain, at the size that the proof's log has; for a proof that the log
+            only grew, at the size that it grew from.
     """
 
     chain: bytes | None = None
@@ -163,7 +185,8 @@ class Verdict:
     Attributes:
         chain: Of which chain.
         header: Of which block.
-        subject: Transaction id, or the state key; None for a transaction that is not disclosed.
+        subject: Transaction id, state key, or root of the log then; None for a transaction that is
+            not disclosed.
         reliance: What it was checked against.
         validators: The set that made the block final.
         checkpoint: What the block's log had come to.
@@ -213,8 +236,9 @@ def check(
     Args:
         proof: Of any kind.
         trusted: What the reader knows.
-        about: Transaction id or state key that the reader asked for; None takes whatever it is
-            about. A proof that there is nothing under one key shows the same of its neighbours.
+        about: Transaction id, state key or old root that the reader asked for; None takes whatever
+            it is about. A proof that there is nothing under one key shows the same of its
+            neighbours.
         entry: The signed transaction that a proof with a leaf alone is about; without it, such a
             proof shows that there is a leaf, not of what.
 
@@ -222,6 +246,7 @@ def check(
         InvalidProof: It does not hold, or not on these grounds.
     """
     verdict = _check_grounds(proof.grounds, trusted)
+    _check_checkpoint(proof, verdict, trusted.checkpoint)
     subject = _check_subject(proof, entry)
     if about is not None and subject != about:
         shown = "something that it does not disclose" if subject is None else subject.hex()
@@ -243,6 +268,27 @@ def _check_subject(proof: Proof, entry: bytes | None) -> bytes | None:
         case StateProof():
             _check_state(proof)
             return proof.key
+        case LogProof():
+            return proof.old_root
+
+
+def _check_checkpoint(proof: Proof, verdict: Verdict, trusted: Checkpoint | None) -> None:
+    """Hold the checkpoint that the proof starts from against the one that is trusted."""
+    shown = verdict.checkpoint
+    if isinstance(proof, LogProof):
+        try:
+            shown = Checkpoint(verdict.chain, proof.old_size, proof.old_root)
+        except ValueError as error:
+            raise InvalidProof(ProofFault.MALFORMED, str(error)) from error
+        if proof.old_size == 0:
+            raise InvalidProof(ProofFault.RANGE, "every log begins with the empty one")
+        checkpoints.check_consistency(shown, verdict.checkpoint, proof.siblings)
+        if verdict.header.height != verdict.checkpoint.size:
+            detail = f"block {verdict.header.height}, not the last one of the log"
+            raise InvalidProof(ProofFault.RANGE, detail)
+    if trusted is not None and trusted != shown:
+        detail = f"{shown.text!r}, not {trusted.text!r}: a proof for what is trusted can be made"
+        raise InvalidProof(ProofFault.CHECKPOINT, detail)
 
 
 def _check_transaction(proof: TransactionProof, entry: bytes | None) -> bytes | None:
@@ -280,6 +326,12 @@ def _need_place(place: Inclusion, header: Header) -> None:
         raise InvalidProof(ProofFault.RANGE, detail)
 
 
+def _split(hashes: bytes) -> tuple[bytes, ...]:
+    """Hashes one by one; a last one that is too short is left as it is."""
+    starts = range(0, len(hashes), merkle.HASH_BYTES)
+    return tuple(hashes[start : start + merkle.HASH_BYTES] for start in starts)
+
+
 def _check_inclusion(leaf: bytes, place: Inclusion, *, root: bytes) -> None:
     merkle.verify_inclusion_of_hash(
         leaf, index=place.index, size=place.size, proof=place.siblings, root_hash=root
@@ -313,12 +365,6 @@ def _check_grounds(grounds: Grounds, trusted: Trusted) -> Verdict:
         raise InvalidProof(ProofFault.VALIDATORS, detail)
     latest = handovers.voters(genesis.validators, changes, chain=chain, height=grounds.log.size + 1)
     found, signers = _check_log(grounds, chain, latest)
-    if trusted.checkpoint is not None and trusted.checkpoint != found:
-        detail = (
-            f"{found.text!r}, not {trusted.checkpoint.text!r}: a proof for the size that is "
-            "trusted can be made"
-        )
-        raise InvalidProof(ProofFault.CHECKPOINT, detail)
     return Verdict(
         chain=chain,
         header=header,

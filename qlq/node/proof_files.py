@@ -109,6 +109,16 @@ def check(path: Path, question: Question) -> dict[str, Any]:
         return {"valid": False, "reason": error.reason.value, "detail": str(error)}
 
 
+def prove_log(settings: Settings, note: Path) -> dict[str, Any]:
+    """That the log only grew since the checkpoint in a file; see `proving.prove_log`.
+
+    Raises:
+        ConfigError: The file cannot be read or is no checkpoint, or as in `proving.prove_log`.
+        LedgerDamaged, LedgerError, KeyStoreError: As `chains.opened`.
+    """
+    return proving.prove_log(settings, _read_checkpoint(note))
+
+
 def make_checkpoint(settings: Settings) -> dict[str, Any]:
     """The log's size and root, signed by this home's validator; the document of the command.
 

@@ -28,6 +28,7 @@ from qlq.ledger.operations import NATIVE
 from qlq.ledger.proofs import (
     Grounds,
     Inclusion,
+    LogProof,
     Proof,
     ReceiptProof,
     StateProof,
@@ -117,21 +118,15 @@ def make_checkpoint(settings: Settings, size: int | None = None) -> str:
         return _prover(settings, validator).checkpoint(size).to_text()
 
 
-def prove_consistency(settings: Settings, old_size: int, new_size: int) -> list[str]:
-    """Hashes that lead from the log of one size to that of another, in hexadecimal.
+def prove_log(settings: Settings, older: Checkpoint) -> dict[str, Any]:
+    """That the log only grew since a checkpoint of it.
 
     Raises:
-        ConfigError: The log has not so many blocks.
+        ConfigError: The checkpoint is of another chain, or of a log that this one does not extend.
         LedgerDamaged, LedgerError, KeyStoreError: As in `prove_transaction`.
     """
     with chains.opened(settings) as validator:
-        leaves = [merkle.leaf_hash(found) for found in validator.store.hashes()]
-        if not 0 <= old_size <= new_size <= len(leaves):
-            raise ConfigError(
-                f"no logs of {old_size} and {new_size}: there are {len(leaves)} blocks"
-            )
-        proof = merkle.consistency_proof_of_hashes(leaves[:new_size], old_size)
-        return [one.hex() for one in proof]
+        return to_document(_prover(settings, validator).log(older))
 
 
 def _prover(settings: Settings, validator: Validator) -> Prover:
@@ -183,6 +178,28 @@ class Prover:
         path = self._state.tree.prove(key)
         grounds = self._grounds(height, None)
         return StateProof(key=key, value=self._state.get(key), path=path, grounds=grounds)
+
+    def log(self, older: Checkpoint) -> Proof:
+        """See `prove_log`."""
+        hashes = self._hashes(None)
+        if older.chain != self._store.chain:
+            raise ConfigError(
+                f"a checkpoint of chain {older.chain.hex()}; this one is {self._store.chain.hex()}"
+            )
+        if not 0 < older.size <= len(hashes):
+            raise ConfigError(f"a log of {older.size} blocks; there are {len(hashes)} here")
+        if merkle.root(hashes[: older.size]) != older.root:
+            raise ConfigError(
+                f"the first {older.size} blocks here have another root than {older.root.hex()}: "
+                "whoever signed that checkpoint knows another chain, keep it as evidence"
+            )
+        leaves = [merkle.leaf_hash(found) for found in hashes]
+        return LogProof(
+            old_size=older.size,
+            old_root=older.root,
+            hashes=b"".join(merkle.consistency_proof_of_hashes(leaves, older.size)),
+            grounds=self._grounds(len(hashes), None),
+        )
 
     def checkpoint(self, size: int | None) -> SignedCheckpoint:
         """See `make_checkpoint`."""
@@ -283,7 +300,7 @@ def check_document(
     Args:
         document: As `to_document` makes it; more fields may be in it.
         trusted: What the reader knows.
-        about: Transaction id or state key that the reader asked for; see `proofs.check`.
+        about: Transaction id, state key or old root that the reader asked for; see `proofs.check`.
         entry: The signed transaction, for a proof that does not disclose it.
 
     Raises:
@@ -343,6 +360,14 @@ def _subject(proof: Proof) -> dict[str, Any]:
                 "value": None if proof.value is None else proof.value.hex(),
                 **_holding(proof),
                 "root": header.state_root.hex(),
+            }
+        case LogProof():
+            return {
+                "kind": "log",
+                "discloses": "hashes of blocks",
+                "old_size": proof.old_size,
+                "old_root": proof.old_root.hex(),
+                "proof": [one.hex() for one in proof.siblings],
             }
 
 

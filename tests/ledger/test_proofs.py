@@ -24,6 +24,7 @@ from qlq.ledger.operations import Anchor, ChangeValidators
 from qlq.ledger.proofs import (
     Grounds,
     Inclusion,
+    LogProof,
     ReceiptProof,
     Reliance,
     StateProof,
@@ -106,6 +107,15 @@ class Witness:
         place = Inclusion(index=index, size=len(receipts), hashes=b"".join(siblings))
         return ReceiptProof(receipt=receipts[index], place=place, grounds=self.grounds(height))
 
+    def log(self, old_size: int) -> LogProof:
+        hashes = [one.hash for one in self.headers]
+        return LogProof(
+            old_size=old_size,
+            old_root=merkle.root(hashes[:old_size]),
+            hashes=b"".join(merkle.consistency_proof(hashes, old_size)),
+            grounds=self.grounds(len(hashes)),
+        )
+
     def state(self, key: bytes) -> StateProof:
         height = len(self.headers)
         path, value = self.chain.state.tree.prove(key), self.chain.state.get(key)
@@ -154,12 +164,13 @@ def all_kinds(witness: Witness) -> list[Any]:
         witness.receipt(height, 0),
         witness.state(own),
         witness.state(records.account_key(ID)),
+        witness.log(2),
     ]
 
 
 def test_what_a_proof_shows(solo: Witness) -> None:
     chain = solo.chain.rules.chain
-    transaction, receipt, entry, nothing = all_kinds(solo)
+    transaction, receipt, entry, nothing, log = all_kinds(solo)
     ids = [solo.chain.proposals[height].outcome.ids[0] for height in (1, 2)]
     trusted = Trusted(chain=chain)
     for proof, subject, height in (
@@ -167,6 +178,7 @@ def test_what_a_proof_shows(solo: Witness) -> None:
         (receipt, ids[1], 3),
         (entry, entry.key, 3),
         (nothing, nothing.key, 3),
+        (log, merkle.root([one.hash for one in solo.headers[:2]]), 3),
     ):
         verdict = proofs.check(proofs.decode(proofs.to_bytes(proof)), trusted=trusted)
         assert (verdict.subject, verdict.header.height) == (subject, height)
@@ -195,6 +207,26 @@ def test_a_verdict_says_what_it_is_relative_to(solo: Witness) -> None:
     proofs.check(solo.transaction(2, 1, size=2), trusted=Trusted(checkpoint=earlier))
 
 
+def test_a_log_that_grew_is_held_against_the_checkpoint_that_was_kept(
+    world: Any, solo: Witness
+) -> None:
+    hashes = [one.hash for one in solo.headers]
+    chain = solo.chain.rules.chain
+    for size in (1, 2, 3):
+        kept = Checkpoint(chain, size, merkle.root(hashes[:size]))
+        verdict = proofs.check(solo.log(size), trusted=Trusted(checkpoint=kept))
+        assert verdict.reliance == (Reliance.CHECKPOINT,)
+        assert verdict.checkpoint.size == 3
+        other = Checkpoint(chain, size, ID)
+        assert reason(solo.log(size), Trusted(checkpoint=other)) is Fault.CHECKPOINT
+        lied = world.changed(solo.log(size), old_root=ID)
+        assert reason(lied, Trusted(checkpoint=other)) is Fault.ROOT
+    assert reason(world.changed(solo.log(2), old_size=0)) is Fault.RANGE
+    assert reason(world.changed(solo.log(2), old_size=4)) is Fault.RANGE
+    assert reason(world.changed(solo.log(2), old_root=b"")) is Fault.MALFORMED
+    assert reason(world.changed(solo.log(2), grounds=solo.grounds(2))) is Fault.RANGE
+
+
 @pytest.mark.parametrize(
     ("kind", "step"),
     [
@@ -202,7 +234,8 @@ def test_a_verdict_says_what_it_is_relative_to(solo: Witness) -> None:
         (1, 11),
         (2, 11),
         (3, 11),
-        *(pytest.param(kind, 1, marks=pytest.mark.long) for kind in (1, 2, 3)),
+        (4, 11),
+        *(pytest.param(kind, 1, marks=pytest.mark.long) for kind in (1, 2, 3, 4)),
     ],
 )
 def test_no_bit_of_a_proof_can_change(solo: Witness, kind: int, step: int) -> None:

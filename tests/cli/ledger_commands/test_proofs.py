@@ -138,12 +138,25 @@ def test_receipts_and_balances_are_proved_and_checked_against_a_kept_checkpoint(
     assert story.qlq("ledger", "checkpoint", "-o", "kept.note").code == 2
     story.send("1")
     story.told("ledger.checkpoint", "-o", "later.note")
+    grown = story.told("ledger.prove", "--since", "kept.note", "-o", "grown.json")
+    assert (grown["old_size"], grown["log"]["size"]) == (5, 6)
+    again = ("--receipt", "--size", "5", "-o", "again.json")
+    story.told("ledger.prove", story.said["send"]["tx_id"], *again)
+    for wrong in (
+        ("last", "--since", "kept.note"),
+        ("--since", "held.json"),
+        ("--since", "none"),
+        ("--since", "kept.note", "--size", "5"),
+        ("last", "--size", "9"),
+    ):
+        assert story.qlq("ledger", "prove", *wrong).code == 2, wrong
     nowhere()
-    for name in ("receipt.json", "held.json", "none.json"):
+    for name in ("receipt.json", "held.json", "none.json", "again.json", "grown.json"):
         found = story.told("ledger.check-proof", name, "--checkpoint", "kept.note")
         assert found["relative_to"] == ["checkpoint"]
         done = story.qlq("ledger", "check-proof", name, "--checkpoint", "later.note")
         assert (done.code, "checkpoint" in done.out) == (7, True)
+    assert story.told("ledger.check-proof", "grown.json")["subject"] == kept["root"]
     asked = ("--account", bob, "--asset", gold)
     assert story.told("ledger.check-proof", "held.json", *asked)["units"] == "1250"
     asked = ("--account", story.said["alice"]["address"], "--asset", gold)

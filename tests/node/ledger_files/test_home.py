@@ -20,6 +20,7 @@ from qlq.kme import master
 from qlq.kme.lifecycle import State
 from qlq.kme.store import KeyStore
 from qlq.ledger import checkpoint, genesis, merkle, records, store_file
+from qlq.ledger.checkpoint import Checkpoint
 from qlq.ledger.proofs import Trusted
 from qlq.node import audit, chains, copies, orders, parties, proving, repairing, wallets
 from qlq.node.audit import Level
@@ -216,8 +217,18 @@ def test_checkpoints_grow_and_an_old_one_still_serves(home: Settings, sent: dict
         for size in (tip - 1, None)
     )
     assert (old.size, new.size) == (tip - 1, tip)
-    proof = [bytes.fromhex(one) for one in proving.prove_consistency(home, tip - 1, tip)]
-    checkpoint.check_consistency(old, new, proof)
+    grown = proving.prove_log(home, old)
+    checkpoint.check_consistency(old, new, [bytes.fromhex(one) for one in grown["proof"]])
+    verdict = proving.check_document(grown, trusted=Trusted(checkpoint=old))
+    assert (verdict["subject"], verdict["size"]) == (old.root.hex(), tip)
+    for stranger, words in (
+        (Checkpoint(bytes(32), old.size, old.root), "a checkpoint of chain 0000"),
+        (Checkpoint(old.chain, tip + 1, old.root), "a log of"),
+        (Checkpoint(old.chain, 0, old.root), "a log of 0 blocks"),
+        (Checkpoint(old.chain, old.size, new.root), "keep it as evidence"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            proving.prove_log(home, stranger)
     id_ = bytes.fromhex(sent["tx_id"])
     document = proving.prove_receipt(home, id_)
     proving.check_document(document, trusted=Trusted(checkpoint=new))
