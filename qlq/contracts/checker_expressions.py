@@ -299,7 +299,8 @@ def binary(
 
 def _arithmetic(scope: Scope, node: ast.BinOp, expected: Type | None) -> Expression:
     if isinstance(node.op, ast.Add) and not is_literal(node.left):
-        left, kind = value(scope, node.left, expected)
+        # what is expected of the sum says nothing of the capacity of its first part
+        left, kind = value(scope, node.left, expected if expected in _NUMBERS else None)
         if isinstance(kind, BytesType):
             return binary(scope, node.op, left, value(scope, node.right)[0], node)
         return binary(scope, node.op, left, typed(scope, node.right, kind), node)
