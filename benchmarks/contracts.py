@@ -2,7 +2,8 @@
 
 A token's transfer through the engine, with arguments packed, six host calls, outcome and write set,
 and the writes taken over: on the fast machine, on wasmtime's public interface and on the back-end
-in Python, in one run. A ledger of dictionaries stands behind. contracts_gas.py measures gas.
+in Python, in one run. A ledger of dictionaries stands behind. contracts_gas.py measures gas,
+contracts_peers.py other machines.
 
     python benchmarks/contracts.py [--json] [--small]
 """
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import contracts_gas
+import contracts_peers
 import measuring
 
 from qlq.contracts import compiler, encoding
@@ -68,8 +70,8 @@ def good(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def transfers_a_second(runner: Runner, compiled: Compiled, count: int) -> float:
-    """Transfers of a token to and fro, each taken over before the next."""
+def transfers_on(runner: Runner, compiled: Compiled) -> Callable[[int], None]:
+    """Makes transfers of a new token, each taken over before the next."""
     engine, ledger = Engine(runner), contracts_gas.Memory({})
     cap = encoding.encode(Plain.U64, 1 << 60)
     begun = Call(contract=TOKEN, sender=OWNER, data=cap, gas=GAS)
@@ -82,7 +84,7 @@ def transfers_a_second(runner: Runner, compiled: Compiled, count: int) -> float:
     entries = ledger.entries[TOKEN]
     head = data_of(compiled, "transfer", OTHER, 0)[:-8]
 
-    def run() -> None:
+    def run(count: int) -> None:
         for amount in range(1, count + 1):
             data = head + amount.to_bytes(8, "little")
             outcome = engine.apply(
@@ -95,7 +97,13 @@ def transfers_a_second(runner: Runner, compiled: Compiled, count: int) -> float:
             for write in outcome.writes:
                 entries[write.key] = write.value
 
-    return count / measuring.best_time_s(run, 5)
+    return run
+
+
+def transfers_a_second(runner: Runner, compiled: Compiled, count: int) -> float:
+    """The best of five runs of so many transfers."""
+    run = transfers_on(runner, compiled)
+    return count / measuring.best_time_s(lambda: run(count), 5)
 
 
 def measure_transfers(count: int) -> list[dict[str, Any]]:
@@ -118,6 +126,7 @@ def measure_transfers(count: int) -> list[dict[str, Any]]:
             f"{name}_beside_python", fast, "1/s",
             reference="the back-end in Python", reference_value=python,
         ),
+        *contracts_peers.measurements(transfers_on(WasmRunner(FastMachine), compiled), count),
     ]  # fmt: skip
 
 
