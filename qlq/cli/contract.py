@@ -152,8 +152,9 @@ def deploy(
         console.tell(f"Next: qlq contract call {told['address']} METHOD --from {source}")
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True})
 def call(
+    context: typer.Context,
     contract: Address,
     method: Annotated[str, typer.Argument(help="Name of the method.")],
     *,
@@ -170,6 +171,8 @@ def call(
 ) -> None:
     """Call a method; a view is looked at without a transaction."""
     console.State.document_schema = SCHEMA_CALL if json else None
+    if context.args:
+        raise typer.BadParameter(f"arguments go into one option: --args {_as_json(context.args)}")
     from qlq.node import contracting
     from qlq.node.contracting import Order
     from qlq.node.transacting import SealPolicy
@@ -184,6 +187,14 @@ def call(
         tell=console.tell,
     )
     _show(SCHEMA_CALL, told, output=purse.output(json=json))
+
+
+def _as_json(words: list[str]) -> str:
+    """Arguments as somebody typed them, as the option takes them."""
+    from json import dumps
+
+    values = [int(word) if word.isascii() and word.isdigit() else word for word in words]
+    return f"'{dumps(values)}'"
 
 
 @app.command()

@@ -71,7 +71,12 @@ def call(scope: Scope, node: ast.Call, expected: Type | None) -> Expression:
                 raise scope.error(f"'{name}' is an interface", hint, node)
             if name in scope.names.functions:
                 raise scope.error(f"'{name}' is a method", f"write self.{name}(...)", node)
+            if name in _ELSEWHERE:
+                raise scope.error(f"there is no '{name}' here", _ELSEWHERE[name], node)
             raise scope.names.unknown("function", name, (*_BUILTINS, *scope.names.types), node)
+        case ast.Attribute(attr="get" | "keys" | "values" | "pop" | "append") as method:
+            hint = "write self.map[key], which is zero where nothing was written; del self.map[key]"
+            raise scope.error(f"there is no '{method.attr}' here", hint, node)
     raise scope.error("this cannot be called", "call self.method(...) or a function", node)
 
 
@@ -227,6 +232,18 @@ _BUILTINS: dict[str, _Builtin] = {
     "verify_mldsa65": _verify_mldsa65,
     "mul_div": _mul_div,
 }
+
+_ELSEWHERE = {
+    "int": "convert by u64(...) or u128(...)",
+    "str": "there is no text: events carry values",
+    "bytes": 'write b"...", pack(...) or Bytes[N](...)',
+    "print": "emit an event; qlq contract replay shows every line with its values",
+    "require": 'write assert condition, "why"',
+    "revert": 'write assert False, "why"',
+    "keccak256": "there are sha256 and sha3_256",
+    **dict.fromkeys(("min", "max", "abs", "sum", "sorted", "pow"), "write if, or a loop"),
+}
+"""What Python or another contract language has, and what to write here."""
 
 _HOST: dict[str, tuple[HostOperation, tuple[Type | None, ...], Type | None, Effect | None]] = {
     "ledger.balance": (

@@ -335,6 +335,19 @@ _HINTS: Final = {
     "Yield": "return a value",
     "JoinedStr": "write the text; events carry values",
 }
+_KINDS: Final = {
+    "Import": "the import of a module as a whole",
+    "List": "a list",
+    "ListComp": "a comprehension",
+    "GeneratorExp": "a comprehension",
+    "Starred": "a starred value",
+    "Match": "match",
+    "USub": "a negative value",
+    "UAdd": "a sign before a value",
+    "MatMult": "the operator @",
+    "JoinedStr": "a string with values in it",
+}
+"""What people call it, where that is not the name of its node."""
 _FIELD_HINTS: Final = {
     ("alias", "asname"): "import names as they are",
     ("arguments", "defaults"): "callers give every argument: remove the default",
@@ -357,7 +370,7 @@ def _admit(source: Source, tree: ast.Module) -> None:
         kind = type(node).__name__
         if kind not in _READ:
             raise source.error_node(
-                f"'{kind}' is not in the contract language",
+                f"{_KINDS.get(kind, repr(kind))} is not in the contract language",
                 hint=_HINTS.get(kind, "see docs/contracts-language.md for what is"), node=place,
             )  # fmt: skip
         if isinstance(node, ast.FunctionDef):

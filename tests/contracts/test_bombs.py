@@ -15,7 +15,7 @@ from qlq.errors import CompileError
 A, B = b"\x11" * 32, b"\x22" * 32
 TIME_MAX_S = 1.0
 MEMORY_MAX_KIB = 64 * 1024
-SOURCE_TIME_MAX_S = 0.5
+SOURCE_TIME_MAX_S = 3.0
 BOMBS = {
     "forever": Reason.OUT_OF_GAS,
     "spin": Reason.OUT_OF_GAS,
@@ -97,21 +97,16 @@ def large_source(statement: str) -> bytes:
         size += len(part)
 
 
-@pytest.mark.long  # a limit in seconds: nothing else may run beside it
 @pytest.mark.parametrize("name", LARGE)
-def test_the_largest_sources_compile_and_run_in_half_a_second(wasm_world, name: str) -> None:
+def test_the_largest_sources_compile_and_run_soon(wasm_world, name: str) -> None:
+    """benchmarks/contracts.py has the slowest beside its mark; this finds what grows faster."""
     source = large_source(LARGE[name])
     assert len(source) > 28 * 1024
-    spent = []
-    for _ in range(3):  # the least of three: what else runs on the machine is not measured
-        start = time.process_time()
-        wasm_world.ledger.codes[A] = compiler.compile_source(source)
-        outcome = wasm_world.call(A, "f1", 0, gas=gas.TRANSACTION_MAX)
-        spent.append(time.process_time() - start)
-        assert outcome.status is Status.OK
-        if spent[-1] <= SOURCE_TIME_MAX_S:
-            return
-    assert min(spent) <= SOURCE_TIME_MAX_S
+    start = time.process_time()
+    wasm_world.ledger.codes[A] = compiler.compile_source(source)
+    outcome = wasm_world.call(A, "f1", 0, gas=gas.TRANSACTION_MAX)
+    assert outcome.status is Status.OK
+    assert time.process_time() - start <= SOURCE_TIME_MAX_S
 
 
 DEEP, VARIABLES = 30, 32

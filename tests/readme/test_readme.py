@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
-TUTORIALS = ("contracts.md",)
+TUTORIALS = ("contracts.md", "ledger.md")
 SET_UP = ("pip install uv && uv run qlq demo", "uv run pytest")
 SHELLS = {"bash", "console"}
 SHOWN_ONLY = {"text"}
@@ -83,7 +83,7 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what a reader has after cloning, as far as the commands need it."""
     folder = tmp_path_factory.mktemp("clone") / "qlq"
@@ -105,13 +105,18 @@ def test_the_commands_of_the_readme_do_what_it_says(
 @pytest.mark.long
 @pytest.mark.parametrize("page", TUTORIALS)
 def test_the_commands_of_a_tutorial_do_what_it_says(
-    page: str, checkout: Path, environ: dict[str, str], tmp_path: Path
+    page: str, checkout: Path, environ: dict[str, str]
 ) -> None:
-    folder = tmp_path / "qlq"
-    shutil.copytree(checkout, folder)  # what other pages have left there is in the way
+    """In a checkout where the README's commands may have been run already: homes differ."""
     wanted = commands((ROOT / "docs" / page).read_text())
     assert wanted
-    run_all(wanted, folder, environ)
+    run_all(wanted, checkout, environ)
+
+
+def test_no_two_pages_use_one_home() -> None:
+    pages = [README, *((ROOT / "docs" / page).read_text() for page in TUTORIALS)]
+    homes = [home for page in pages for home in re.findall(r"QLQ_HOME=(\S+)", page)]
+    assert len({*homes}) == len(homes) >= 4
 
 
 def run_all(wanted: list[Command], folder: Path, environ: dict[str, str]) -> None:
