@@ -168,6 +168,22 @@ def verify_inclusion_of_hash(
     _compare(node, root_hash)
 
 
+def root_before_last(siblings: Sequence[bytes]) -> bytes:
+    """The root of the log without its last entry, from the inclusion proof of that entry.
+
+    All siblings of the last entry are to its left: together they are the log before it.
+
+    Args:
+        siblings: From the leaf up, as in an inclusion proof that holds.
+    """
+    if not siblings:
+        return EMPTY_ROOT
+    node, *rest = siblings
+    for sibling in rest:
+        node = _join(sibling, node)
+    return node
+
+
 def consistency_proof(entries: Sequence[bytes], old_size: int) -> tuple[bytes, ...]:
     """What shows that the log of the first `old_size` entries became that of all of them.
 

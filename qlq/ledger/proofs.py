@@ -286,6 +286,9 @@ def _check_checkpoint(proof: Proof, verdict: Verdict, trusted: Checkpoint | None
         if verdict.header.height != verdict.checkpoint.size:
             detail = f"block {verdict.header.height}, not the last one of the log"
             raise InvalidProof(ProofFault.RANGE, detail)
+        if merkle.root_before_last(proof.grounds.log.siblings) != verdict.header.log_root:
+            detail = "the last block was certified after other blocks than these"
+            raise InvalidProof(ProofFault.ROOT, detail)
     if trusted is not None and trusted != shown:
         detail = f"{shown.text!r}, not {trusted.text!r}: a proof for what is trusted can be made"
         raise InvalidProof(ProofFault.CHECKPOINT, detail)

@@ -227,6 +227,34 @@ def test_a_log_that_grew_is_held_against_the_checkpoint_that_was_kept(
     assert reason(world.changed(solo.log(2), grounds=solo.grounds(2))) is Fault.RANGE
 
 
+def test_one_validator_alone_cannot_make_a_log_grow_to_another(world: Any, solo: Witness) -> None:
+    """A checkpoint has one signature; what the certified header says of the log before counts."""
+    hashes = [one.hash for one in solo.headers]
+    forged = [hashes[0], ID, hashes[2]]
+    made = Checkpoint(solo.chain.rules.chain, 3, merkle.root(forged))
+    siblings = merkle.inclusion_proof(forged, 2)
+    grounds = world.changed(
+        solo.grounds(3),
+        log=Inclusion(index=2, size=3, hashes=b"".join(siblings)),
+        checkpoint=checkpoint.sign(made, [solo.chain.nodes[0].key]).to_text().encode(),
+    )
+    lie = LogProof(
+        old_size=1,
+        old_root=merkle.root(hashes[:1]),
+        hashes=b"".join(merkle.consistency_proof(forged, 1)),
+        grounds=grounds,
+    )
+    kept = Checkpoint(solo.chain.rules.chain, 1, merkle.root(hashes[:1]))
+    assert reason(lie, Trusted(checkpoint=kept)) is Fault.ROOT
+
+
+def test_the_log_before_the_last_entry() -> None:
+    entries = [bytes([number]) for number in range(70)]
+    for size in range(1, 71):
+        siblings = merkle.inclusion_proof(entries[:size], size - 1)
+        assert merkle.root_before_last(siblings) == merkle.root(entries[: size - 1])
+
+
 @pytest.mark.parametrize(
     ("kind", "step"),
     [
