@@ -15,7 +15,7 @@ from qlq.errors import InvalidTransaction, RemoteMisuse
 from qlq.faults import TransactionFault
 from qlq.ledger import address, holdings, records, transaction
 from qlq.ledger.genesis import Genesis, Limits, Policy
-from qlq.ledger.records import Account
+from qlq.ledger.records import Account, ValidatorRecord
 from qlq.ledger.state import View
 from qlq.ledger.transaction import Authorisation, Draft, SealKind, SignedTransaction
 from qlq.provenance import Claim
@@ -186,13 +186,28 @@ def gas_cost(gas: int, policy: Policy) -> int:
     return -(-gas * policy.gas_price // GAS_UNIT)
 
 
+@lru_cache(maxsize=8)
+def _readers(validators: bytes) -> frozenset[bytes]:
+    """Addresses of those who vote now or will: whoever else is named leaves state behind."""
+    record = records.read(validators, ValidatorRecord)
+    sets = (record.current, *([record.following] if record.following else []))
+    return frozenset(member.address for one in sets for member in one.members)
+
+
 def _check_seals(view: View, draft: Draft) -> None:
-    """Return if no seal's key was used before, and none protects more than it may."""
+    """Return if all are for validators, no key was used before, and none does more than it may."""
+    if not draft.seals:
+        return
+    readers = _readers(view.get(records.VALIDATORS) or b"")
     for seal in draft.seals:
+        if seal.reader not in readers:
+            detail = f"sealed for {address.to_text(seal.reader)}, which is no validator"
+            raise InvalidTransaction(TransactionFault.SEAL_POLICY, detail)
         if seal.kind == SealKind.QKD and seal.claim < Claim.TWO_NODE:
             detail = "a key below claim two-node never protects anything alone"
             raise InvalidTransaction(TransactionFault.SEAL_POLICY, detail)
-        if seal.key_id and view.get(records.seal_key(seal.reader, seal.key_id)) is not None:
+        used = records.seal_key(seal.reader, draft.sender, seal.key_id)
+        if seal.key_id and view.get(used) is not None:
             detail = f"key {seal.key_id.hex()} has sealed a transaction before"
             raise InvalidTransaction(TransactionFault.SEAL_KEY_REUSED, detail)
 

@@ -166,9 +166,12 @@ def commitment_key(commitment: bytes) -> bytes:
     return COMMITMENT + commitment
 
 
-def seal_key(validator: bytes, key_id: bytes) -> bytes:
-    """State key of a quantum-distributed key that has sealed a transaction for a validator."""
-    return SEAL_KEY + validator + key_id
+def seal_key(validator: bytes, sender: bytes, key_id: bytes) -> bytes:
+    """State key of a quantum-distributed key that has sealed a sender's transaction.
+
+    A key belongs to one link: another sender that names its id uses up nothing of this one's.
+    """
+    return SEAL_KEY + validator + sender + key_id
 
 
 def pulse_key(beacon_round: int) -> bytes:

@@ -283,13 +283,16 @@ def _carry_out(view: View, entries: Iterable[bytes], setting: Setting, rules: Ru
     receipts: list[Receipt] = []
     refused: list[tuple[bytes, InvalidTransaction]] = []
     gas_left, bytes_left = limits.block_gas_max, limits.block_bytes_max
+    waiting: set[bytes] = set()  # senders without room: what they sent after that waits too
     for entry in entries:
         try:
             signed = transaction.decode(entry)
-            gas = admission.gas_limit(signed.draft)
-            _need_room(
-                len(kept) < limits.transactions_max, gas <= gas_left, len(entry) <= bytes_left
-            )
+            gas, sender = admission.gas_limit(signed.draft), signed.draft.sender
+            has_room = gas <= gas_left and len(entry) <= bytes_left
+            if sender in waiting or len(kept) == limits.transactions_max or not has_room:
+                waiting.add(sender)
+                refused.append((entry, _full()))
+                continue
             admit(overlay, signed, height=setting.height, rules=rules)
         except InvalidTransaction as error:
             refused.append((entry, error))
@@ -300,9 +303,8 @@ def _carry_out(view: View, entries: Iterable[bytes], setting: Setting, rules: Ru
     return _Carried(tuple(kept), tuple(receipts), overlay.changes, tuple(refused))
 
 
-def _need_room(*conditions: bool) -> None:
-    if not all(conditions):
-        raise InvalidTransaction(TransactionFault.BLOCK_FULL, "wait for the next block")
+def _full() -> InvalidTransaction:
+    return InvalidTransaction(TransactionFault.BLOCK_FULL, "wait for the next block")
 
 
 def _carry_out_one(
@@ -361,7 +363,7 @@ def _enter(below: Overlay, signed: SignedTransaction, offered: int, setting: Set
     height = records.write_integer(setting.height)
     for seal in draft.seals:
         if seal.key_id:
-            below.put(records.seal_key(seal.reader, seal.key_id), height)
+            below.put(records.seal_key(seal.reader, draft.sender, seal.key_id), height)
 
 
 def _settle_entries(work: Work, policy: Policy) -> None:

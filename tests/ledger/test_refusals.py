@@ -170,11 +170,27 @@ def test_fees_are_a_condition(fees: Any, alice: Any) -> None:
     assert fees.refusal(fees.signed(gas, alice)).reason is Fault.FEE_UNAFFORDABLE
 
 
-def test_a_seal_key_seals_once(quotas: Any, alice: Any, bob: Any) -> None:
+def test_a_seal_key_seals_once(quotas: Any, alice: Any) -> None:
     record = SealRecord(quotas.nodes[0].address, SealKind.QKD_AND_PQ, KEY_ID, Claim.SIMULATION)
     assert quotas.send(alice, Anchor(1, ID), seals=(record,)).reason is None
-    again = quotas.signed(quotas.draft(bob, Anchor(1, bytes(32)), seals=(record,)), bob)
+    again = quotas.signed(quotas.draft(alice, Anchor(1, bytes(32)), seals=(record,)), alice)
     assert quotas.refusal(again).reason is Fault.SEAL_KEY_REUSED
+
+
+def test_nobody_uses_up_the_seal_key_of_another_sender(quotas: Any, alice: Any, bob: Any) -> None:
+    """Ids are readable in envelopes: whoever copies one names a key of another link."""
+    record = SealRecord(quotas.nodes[0].address, SealKind.QKD_AND_PQ, KEY_ID, Claim.SIMULATION)
+    assert quotas.send(bob, Anchor(1, bytes(32)), seals=(record,)).reason is None
+    assert quotas.send(alice, Anchor(1, ID), seals=(record,)).reason is None
+
+
+def test_seals_are_for_validators_alone(quotas: Any, alice: Any, bob: Any) -> None:
+    own = SealRecord(quotas.nodes[0].address, SealKind.PQ, b"", 0)
+    for stranger in (bob.address, bytes(32)):
+        records_ = (own, SealRecord(stranger, SealKind.QKD_AND_PQ, KEY_ID, Claim.SIMULATION))
+        ordered = tuple(sorted(records_, key=lambda one: one.reader))
+        draft = quotas.draft(alice, Anchor(1, ID), seals=ordered)
+        assert quotas.refusal(quotas.signed(draft, alice)).reason is Fault.SEAL_POLICY
 
 
 def test_a_seal_key_is_used_up_by_a_transaction_that_fails(
@@ -183,7 +199,7 @@ def test_a_seal_key_is_used_up_by_a_transaction_that_fails(
     record = SealRecord(quotas.nodes[0].address, SealKind.QKD_AND_PQ, KEY_ID, Claim.SIMULATION)
     failed = quotas.send(alice, legs((alice, bob, NATIVE, 1)), seals=(record,))
     assert failed.reason is Fault.INSUFFICIENT_BALANCE
-    again = quotas.signed(quotas.draft(bob, Anchor(1, ID), seals=(record,)), bob)
+    again = quotas.signed(quotas.draft(alice, Anchor(1, ID), seals=(record,)), alice)
     assert quotas.refusal(again).reason is Fault.SEAL_KEY_REUSED
 
 
@@ -199,6 +215,28 @@ def test_a_block_has_bounds(world: Any, alice: Any) -> None:
     proposal = chain.propose(*(one.to_bytes() for one in many))
     assert len(proposal.block.entries) == 2
     assert [error.reason for _, error in proposal.refused] == [Fault.BLOCK_FULL]
+
+
+def test_what_stands_behind_a_transaction_without_room_waits_too(
+    world: Any, alice: Any, bob: Any
+) -> None:
+    """A later one would find room: it is not refused for the nonce that is missing."""
+    chain = world.chain(limits=Limits(block_bytes_max=2_200))
+    for one in (alice, bob):
+        chain.enrol(one)
+        chain.send(one, Anchor(1, ID))
+    base, large = chain.nonce(alice), tuple(Anchor(1, bytes([k]) * 32) for k in range(16))
+    drafts = [
+        chain.draft(alice, *large, nonce=base, memo=bytes(500)),
+        chain.draft(alice, *large, nonce=base + 1, memo=bytes(500)),
+        chain.draft(alice, Anchor(1, bytes(32)), nonce=base + 2),
+    ]
+    entries = [chain.signed(draft, alice).to_bytes() for draft in drafts]
+    last = chain.signed(chain.draft(bob, Anchor(1, bytes(32))), bob).to_bytes()
+    assert 2 * len(entries[0]) > 2_200 > len(entries[0]) + len(entries[2]) + len(last)
+    proposal = chain.propose(*entries, last)
+    assert proposal.block.entries == (entries[0], last)
+    assert [error.reason for _, error in proposal.refused] == [Fault.BLOCK_FULL] * 2
 
 
 # -- in a block, without effect -------------------------------------------------------------------
