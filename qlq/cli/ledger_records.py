@@ -97,8 +97,18 @@ def pulse(*, home: purse.Home = None, json: purse.Json = False) -> None:
         console.document(SCHEMA_PULSE, done)
         return
     count = len(done["published"])
-    shown = {"file": done["file"], "published": count, "latest round": done["round"]}
+    shown = {
+        "file": done["file"],
+        "published": count,
+        "latest round": done["round"],
+        "latest round of contracts": done["contract_round"],
+    }
     ledger.show(SCHEMA_PULSE, shown, output=console.Output.TABLE)
+    if late := sum(one["contract_round"] is None for one in done["published"]):
+        console.tell(
+            f"{late} of them bring contracts no round: a round takes a pulse that was made after "
+            "the block of the round before"
+        )
 
 
 def _purse(source: str | None) -> Any:

@@ -23,9 +23,8 @@ from qlq.ledger import holdings, operations, records
 from qlq.ledger.execution import Work
 from qlq.ledger.operations import NATIVE, Operation
 from qlq.ledger.receipt import Event
-from qlq.ledger.records import Account, ContractRecord, PulseRecord
+from qlq.ledger.records import Account, ContractRecord, Round
 from qlq.ledger.state import View
-from qlq.qrng import beacon
 
 _ADDRESS_NAME = b"qlq/contract/1"
 COMPILED_MAX = 256
@@ -57,9 +56,16 @@ def split_code(code: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class LedgerView:
-    """The state as contracts see it; see `contracts.journal.Ledger`."""
+    """The state as contracts see it; see `contracts.journal.Ledger`.
+
+    Attributes:
+        view: The state.
+        height: Of the block that is made on it: what it brings itself of the beacon is not seen.
+        find: Looks up code.
+    """
 
     view: View
+    height: int
     find: Callable[[View, bytes], Compiled | None]
 
     def storage(self, contract: bytes, key: bytes) -> bytes | None:
@@ -81,17 +87,17 @@ class LedgerView:
         return holdings.balance(self.view, address, asset)
 
     def beacon(self, round_number: int) -> tuple[bytes, int] | None:
-        """Value and tier of a pulse that an earlier block brought."""
-        found = self.view.get(records.pulse_key(round_number))
+        """Value and tier of a round that an earlier block brought."""
+        found = self.view.get(records.round_key(round_number))
         if found is None:
             return None
-        record = records.read(found, PulseRecord)
-        return record.value, record.tier
+        record = records.read(found, Round)
+        return (record.value, record.tier) if record.height < self.height else None
 
     def beacon_latest(self) -> int:
-        """The latest round on the chain; 0 without one."""
-        latest = self.view.get(records.BEACON)
-        return 0 if latest is None else beacon.decode(latest).body.index + 1
+        """The latest round that an earlier block brought; 0 without one."""
+        rounds = records.read_rounds(self.view.get(records.ROUNDS))
+        return rounds.count if rounds.height < self.height else rounds.count - 1
 
     def code(self, contract: bytes) -> Compiled | None:
         """What runs at an address."""
@@ -125,17 +131,17 @@ class ContractCalls:
             case operations.Upgrade():
                 self._upgrade(work, operation)
 
-    def view(self, view: View) -> LedgerView:
-        """A state as contracts see it, for calls that change nothing."""
-        return LedgerView(view, self._find)
+    def view(self, view: View, height: int) -> LedgerView:
+        """A state as contracts see it in a block of this height."""
+        return LedgerView(view, height, self._find)
 
     def look(self, view: View, env: Env, call: Call) -> Outcome:
         """What a call would do in this block; nothing is done."""
-        return self._engine.apply(self.view(view), env, call)
+        return self._engine.apply(self.view(view, env.height), env, call)
 
     def look_at_deploy(self, view: View, env: Env, call: Call, compiled: Compiled) -> Outcome:
         """What the deploy of a contract would do in this block; nothing is done."""
-        return self._engine.deploy(self.view(view), env, call, compiled)
+        return self._engine.deploy(self.view(view, env.height), env, call, compiled)
 
     def compiled(self, view: View, contract: bytes) -> Compiled:
         """What runs at an address; raises InvalidTransaction if it is no contract."""
@@ -154,7 +160,7 @@ class ContractCalls:
         nonce = work.signed.draft.nonce
         contract = address_of(work.sender, nonce, index, wanted.code_hash)
         call = Call(contract=contract, sender=work.sender, data=wanted.arguments, gas=wanted.gas)
-        ledger = self.view(work.overlay)
+        ledger = self.view(work.overlay, work.setting.height)
         outcome = self._engine.deploy(ledger, _env(work), call, compiled)
         record = ContractRecord(wanted.source, wanted.compiler, wanted.code_hash, work.sender)
         work.overlay.put(records.contract_key(contract), codec.encode(record))
@@ -174,7 +180,8 @@ class ContractCalls:
             asset=wanted.asset if wanted.amount else NATIVE,
             value=wanted.amount,
         )
-        outcome = self._engine.apply(self.view(work.overlay), _env(work), call)
+        ledger = self.view(work.overlay, work.setting.height)
+        outcome = self._engine.apply(ledger, _env(work), call)
         _apply(work, outcome)
         work.result = outcome.result
 
@@ -199,7 +206,8 @@ class ContractCalls:
         except ContractError as error:
             raise _refused(str(error)) from error
         call = Call(contract=wanted.contract, sender=work.sender, data=b"", gas=wanted.gas)
-        outcome = self._engine.migrate(self.view(work.overlay), _env(work), call, compiled)
+        ledger = self.view(work.overlay, work.setting.height)
+        outcome = self._engine.migrate(ledger, _env(work), call, compiled)
         changed = ContractRecord(wanted.source, wanted.compiler, record.announced, record.deployer)
         work.overlay.put(records.contract_key(wanted.contract), codec.encode(changed))
         _apply(work, outcome)

@@ -21,7 +21,15 @@ from qlq.ledger import holdings, operations, records
 from qlq.ledger.genesis import Genesis
 from qlq.ledger.operations import Leg, Operation
 from qlq.ledger.receipt import Event
-from qlq.ledger.records import Account, Asset, Escrow, PulseRecord, ValidatorRecord
+from qlq.ledger.records import (
+    Account,
+    Asset,
+    Escrow,
+    PulseRecord,
+    Round,
+    Rounds,
+    ValidatorRecord,
+)
 from qlq.ledger.state import Overlay, View
 from qlq.ledger.transaction import ROTATION_CONTEXT, SignedTransaction
 from qlq.qrng import beacon
@@ -38,6 +46,7 @@ class Setting:
         chain: Chain id.
         height: Of the block.
         time_s: Median of the times of the blocks before, seconds since 1970.
+        time_ms: Of the block itself, milliseconds since 1970.
         proposer: Address of the block's proposer, who gets the fees.
         rules: The chain's genesis.
     """
@@ -45,6 +54,7 @@ class Setting:
     chain: bytes
     height: int
     time_s: int
+    time_ms: int
     proposer: bytes
     rules: Genesis
 
@@ -325,3 +335,14 @@ def _publish(work: Work, data: bytes) -> None:
     work.overlay.put(records.BEACON, data)
     work.overlay.put(records.pulse_key(beacon_round), codec.encode(record))
     work.emit("pulse", beacon_round, pulse.body.value)
+    rounds = records.read_rounds(work.overlay.get(records.ROUNDS))
+    # A round is named while the one before the last is the latest: up to the block that brings the
+    # one before it. A pulse that was made by then may have been known to whoever named the round.
+    is_new = pulse.body.time_s * 1000 > rounds.time_ms and work.setting.height > rounds.height
+    if is_new:
+        number, height = rounds.count + 1, work.setting.height
+        made = Round(pulse.body.value, pulse.body.tier, height, pulse.body.index)
+        work.overlay.put(records.round_key(number), codec.encode(made))
+        latest_round = Rounds(number, height, work.setting.time_ms)
+        work.overlay.put(records.ROUNDS, codec.encode(latest_round))
+        work.emit("round", number, pulse.body.index)

@@ -3,9 +3,10 @@
     A account                  Account          B account asset           balance, not native
     S asset                    Asset            Y symbol                  the asset's id
     E escrow                   Escrow           N digest                  Anchored
-    D commitment               Committed        Q validator key id        height of its use
+    D commitment               Committed        Q validator sender key id height of its use
     V                          ValidatorRecord  T                         times of recent blocks
-    R                          latest pulse     P round                   PulseRecord
+    R                          latest pulse     P 1 + index               PulseRecord
+    L                          Rounds           G round                   Round
     C contract                 ContractRecord   K contract storage key    a contract's own entry
 
 Native units are part of the account, so that paying a fee makes and removes no entry.
@@ -32,6 +33,7 @@ DEPOSITS = digest.named(b"qlq/deposits/1", b"")
 ACCOUNT, BALANCE, ASSET, SYMBOL, ESCROW = b"A", b"B", b"S", b"Y", b"E"
 ANCHOR, COMMITMENT, SEAL_KEY = b"N", b"D", b"Q"
 VALIDATORS, TIMES, BEACON, PULSE = b"V", b"T", b"R", b"P"
+ROUNDS, ROUND = b"L", b"G"
 CONTRACT, STORAGE = b"C", b"K"
 
 COUNTED = (ACCOUNT, BALANCE, ASSET, SYMBOL, ESCROW, ANCHOR, COMMITMENT, CONTRACT, STORAGE)
@@ -104,11 +106,35 @@ class ValidatorRecord(msgspec.Struct, frozen=True, array_like=True):
 
 
 class PulseRecord(msgspec.Struct, frozen=True, array_like=True):
-    """A pulse as contracts may use it: its value, its tier, and the block that brought it."""
+    """A pulse: its value, its tier, and the block that brought it."""
 
     value: bytes
     tier: int
     height: int
+
+
+class Round(msgspec.Struct, frozen=True, array_like=True):
+    """A round as contracts may use it: whatever named it is older than its pulse.
+
+    Attributes:
+        value: Of the pulse, 64 bytes.
+        tier: Of the pulse.
+        height: Of the block that brought it; contracts see it from the next one on.
+        pulse: The pulse's index.
+    """
+
+    value: bytes
+    tier: int
+    height: int
+    pulse: int
+
+
+class Rounds(msgspec.Struct, frozen=True, array_like=True):
+    """How many rounds there are, and which block brought the last one, at what time."""
+
+    count: int = 0
+    height: int = 0
+    time_ms: int = 0
 
 
 class ContractRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -175,8 +201,18 @@ def seal_key(validator: bytes, sender: bytes, key_id: bytes) -> bytes:
 
 
 def pulse_key(beacon_round: int) -> bytes:
-    """State key of a pulse; the round is 1 + the pulse's index."""
+    """State key of a pulse: 1 + its index."""
     return PULSE + beacon_round.to_bytes(8, "big")
+
+
+def round_key(number: int) -> bytes:
+    """State key of a round of contracts; the first one is 1."""
+    return ROUND + number.to_bytes(8, "big")
+
+
+def read_rounds(found: bytes | None) -> Rounds:
+    """What is under `ROUNDS`; nothing there are no rounds."""
+    return Rounds() if found is None else read(found, Rounds)
 
 
 def contract_key(contract: bytes) -> bytes:

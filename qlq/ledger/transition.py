@@ -167,14 +167,15 @@ def propose(
     height = tip.height + 1
     current = execution.read_validators(state).current
     whose, mode = proposer.proposer(current, height)
-    setting = _setting(state, height, whose.address, rules)
+    time_ms = max(time_ms, tip.time_ms + 1)
+    setting = _setting(state, height, time_ms, whose.address, rules)
     carried = _carry_out(state, candidates, setting, rules)
     beacon_round, beacon_digest = latest_pulse(state)
     header = Header(
         chain=rules.chain,
         height=height,
         parent=tip.hash,
-        time_ms=max(time_ms, tip.time_ms + 1),
+        time_ms=time_ms,
         proposer=whose.address,
         mode=mode,
         beacon_round=beacon_round,
@@ -203,7 +204,7 @@ def apply_block(state: State, tip: Tip, proposed: Block, *, rules: Rules) -> Out
     """
     header = proposed.header
     _check_header(state, tip, proposed, rules)
-    setting = _setting(state, header.height, header.proposer, rules)
+    setting = _setting(state, header.height, header.time_ms, header.proposer, rules)
     carried = _carry_out(state, proposed.entries, setting, rules)
     if carried.refused:
         raise _fault(BlockFault.TRANSACTION, header, str(carried.refused[0][1]))
@@ -241,7 +242,10 @@ def foresee(view: View, draft: Draft, *, height: int, rules: Rules) -> None:
     whose, _ = proposer.proposer(execution.read_validators(view).current, height)
     overlay = Overlay(view)
     work = _begin(
-        overlay, signed, _offered(draft, rules), _setting(view, height, whose.address, rules)
+        overlay,
+        signed,
+        _offered(draft, rules),
+        _setting(view, height, _times(view)[-1] + 1, whose.address, rules),
     )
     for index, part in enumerate(draft.operations):
         execution.carry_out(work, part, index, rules.contracts)
@@ -272,8 +276,8 @@ def _check_header(state: State, tip: Tip, proposed: Block, rules: Rules) -> None
         raise _fault(BlockFault.TIME, header, f"{header.time_ms} ms, its parent {tip.time_ms} ms")
 
 
-def _setting(view: View, height: int, whose: bytes, rules: Rules) -> Setting:
-    return Setting(rules.chain, height, median_time_s(view), whose, rules.genesis)
+def _setting(view: View, height: int, time_ms: int, whose: bytes, rules: Rules) -> Setting:
+    return Setting(rules.chain, height, median_time_s(view), time_ms, whose, rules.genesis)
 
 
 def _carry_out(view: View, entries: Iterable[bytes], setting: Setting, rules: Rules) -> _Carried:
@@ -405,8 +409,7 @@ def _finish(state: State, carried: _Carried, header: Header) -> Outcome:
     """Note the block's time, let a new set of validators take over, and check conservation."""
     overlay = Overlay(state)
     overlay.absorb(carried.changes)
-    times: tuple[int, ...] = records.read(state.get(records.TIMES) or b"", tuple[int, ...])
-    recent = (*times, header.time_ms)[-records.TIMES_COUNT :]
+    recent = (*_times(state), header.time_ms)[-records.TIMES_COUNT :]
     overlay.put(records.TIMES, codec.encode(recent))
     validators = execution.read_validators(overlay)
     if validators.following is not None and validators.following_height == header.height + 1:
@@ -466,8 +469,14 @@ def latest_pulse(view: View) -> tuple[int, bytes]:
 
 def median_time_s(view: View) -> int:
     """Median of the times of up to eleven blocks before this one, whole seconds."""
-    times: tuple[int, ...] = records.read(view.get(records.TIMES) or b"", tuple[int, ...])
+    times = _times(view)
     return sorted(times)[len(times) // 2] // 1000
+
+
+def _times(view: View) -> tuple[int, ...]:
+    """Times of recent blocks, the latest last."""
+    found: tuple[int, ...] = records.read(view.get(records.TIMES) or b"", tuple[int, ...])
+    return found
 
 
 def _shown(value: object) -> str:

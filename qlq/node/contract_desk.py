@@ -66,7 +66,7 @@ class Desk:
     @property
     def view(self) -> LedgerView:
         """The state as contracts see it."""
-        return self.calls.view(self.state)
+        return self.calls.view(self.state, self.validator.tip.height + 1)
 
     def env(self) -> Env:
         """The block that comes next."""

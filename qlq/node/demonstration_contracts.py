@@ -50,7 +50,7 @@ def lottery(backend: str, settings: Settings, tell: Tell) -> dict[str, Any]:
     )
     for _ in range(ROUNDS_AHEAD):  # nobody knew these when no more tickets were sold
         pulsing.pulse(_entropy(backend), settings, period_s=0, tell=tell)
-    publishing.publish(settings)
+        publishing.publish(settings)
     drawn = _done(contracting.call(purses["bob"], at, "draw", plain, settings=settings, tell=tell))
     account = drawn["events"][0]["values"]["winner"]
     winner = next(name for name in purses if wallets.show(name, settings)["address"] == account)

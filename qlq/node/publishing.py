@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from qlq.archive import pulses
 from qlq.config import Settings
 from qlq.errors import ConfigError, InvalidPulse, InvalidTransaction
 from qlq.faults import PulseFault
-from qlq.ledger import transition
+from qlq.ledger import records, transition
 from qlq.node import chains, pulsing, transacting, wallets
 from qlq.qrng import beacon
 from qlq.qrng.beacon import Pulse
@@ -18,6 +19,10 @@ from qlq.qrng.beacon import Pulse
 
 def publish(settings: Settings) -> dict[str, Any]:
     """Put the pulses on the chain that it does not have yet; the document of `ledger pulse`.
+
+    Each brings contracts a round if it was made after the block that brought the round before:
+    `contract_round`, else null. A second of the clock has passed when this returns, so that a
+    pulse that is made from then on is later than these blocks.
 
     Raises:
         ConfigError: The home has no ledger, or no pulses; or the chain has none of its beacon.
@@ -39,26 +44,38 @@ def publish(settings: Settings) -> dict[str, Any]:
             sent = transacting.publish_pulse(validator, keys, pulse.to_bytes())
             if sent.receipt.reason is not None:
                 raise InvalidTransaction(sent.receipt.reason, f"pulse {pulse.body.index}")
+            rounds = records.read_rounds(validator.state.get(records.ROUNDS))
+            brings = rounds.height == sent.height
             published.append(
                 {
                     "index": pulse.body.index,
                     "round": pulse.body.index + 1,
+                    "contract_round": rounds.count if brings else None,
                     "value": pulse.body.value.hex(),
                     "tx_id": sent.transaction.hex(),
                     "height": sent.height,
                 }
             )
         beacon_round, _ = transition.latest_pulse(validator.state)
-    return {"file": str(path), "published": published, "round": beacon_round}
+        rounds = records.read_rounds(validator.state.get(records.ROUNDS))
+        latest_ms = validator.tip.time_ms
+    if published:
+        time.sleep(max(0.0, min(1.0, latest_ms // 1000 + 1 - time.time())))
+    return {
+        "file": str(path),
+        "published": published,
+        "round": beacon_round,
+        "contract_round": rounds.count,
+    }
 
 
 def _following(path: Path, beacon_round: int, digest: bytes) -> Iterator[Pulse]:
     """The file's pulses after the chain's latest one, which has to be among them."""
-    records = pulses.read(path).records
-    if beacon_round > len(records):
+    found = pulses.read(path).records
+    if beacon_round > len(found):
         detail = f"the chain has pulse {beacon_round - 1}, {path} ends before it"
-        raise InvalidPulse(PulseFault.GAP, index=len(records), detail=detail)
-    if beacon_round and beacon.decode(records[beacon_round - 1]).digest != digest:
+        raise InvalidPulse(PulseFault.GAP, index=len(found), detail=detail)
+    if beacon_round and beacon.decode(found[beacon_round - 1]).digest != digest:
         detail = f"the chain and {path} have different ones"
         raise InvalidPulse(PulseFault.FORK, index=beacon_round - 1, detail=detail)
-    return (beacon.decode(record) for record in records[beacon_round:])
+    return (beacon.decode(record) for record in found[beacon_round:])
