@@ -7,7 +7,7 @@ the whole transaction, so that nothing here is ever taken back: the journal is d
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from qlq.contracts.outcome import Emitted, Failure, Moved, Reason, Write
@@ -27,10 +27,11 @@ class Ledger(Protocol):
 
     def storage_page(
         self, contract: bytes, prefix: bytes, start: bytes, count: int
-    ) -> list[tuple[bytes, bytes]]:
+    ) -> Sequence[tuple[bytes, bytes | None]]:
         """The first `count` entries whose keys begin with the prefix and are not below `start`.
 
-        Keys with their values, ascending by bytes. Fewer only where there are no more.
+        Keys with their values, ascending by bytes; entries that this block has removed may be
+        among them, with None, and count. Fewer only where there are no more.
         """
 
     def balance(self, address: bytes, asset: bytes) -> int:
@@ -86,8 +87,8 @@ class Journal:
     ) -> Iterator[tuple[bytes, bytes | None]]:
         """All entries from a key on that begin with the prefix, as they are now.
 
-        An entry that this transaction has removed is among them with None, so that whoever
-        reads on pays for going past it.
+        An entry that this transaction has removed is among them with None, and so is one that
+        the ledger says this block has removed: whoever reads on pays for going past it.
 
         Args:
             contract: Whose entries.
@@ -115,7 +116,7 @@ class Journal:
 
     def _stored(
         self, contract: bytes, prefix: bytes, start: bytes, batch: int
-    ) -> Iterator[tuple[bytes, bytes]]:
+    ) -> Iterator[tuple[bytes, bytes | None]]:
         while True:
             page = self.ledger.storage_page(contract, prefix, start, batch)
             yield from page

@@ -74,8 +74,8 @@ class LedgerView:
 
     def storage_page(
         self, contract: bytes, prefix: bytes, start: bytes, count: int
-    ) -> list[tuple[bytes, bytes]]:
-        """Entries of a contract in ascending order of their keys."""
+    ) -> list[tuple[bytes, bytes | None]]:
+        """Entries of a contract, ascending by their keys; what this block removed has None."""
         skip = len(records.storage_key(contract, b""))
         found = self.view.page(
             records.storage_key(contract, prefix), records.storage_key(contract, start), count

@@ -11,6 +11,7 @@ from qlq.ledger.state_tree import EMPTY, Tree
 
 Changes = dict[bytes, bytes | None]
 """New values by state key; None removes the entry."""
+Page = list[tuple[bytes, bytes | None]]
 
 
 class View(Protocol):
@@ -19,8 +20,11 @@ class View(Protocol):
     def get(self, key: bytes) -> bytes | None:
         """The entry's value; None if there is none."""
 
-    def page(self, prefix: bytes, start: bytes, count: int) -> list[tuple[bytes, bytes]]:
+    def page(self, prefix: bytes, start: bytes, count: int) -> Page:
         """Up to so many entries of a contract's storage with this prefix, in ascending order.
+
+        An entry that was removed above the last final block counts, with None for its value: so
+        a page costs no more than its count, whatever was removed.
 
         Args:
             prefix: Begins with `records.STORAGE`.
@@ -50,9 +54,9 @@ class State:
         """All entries, in ascending order of their keys."""
         return ((key, self._entries[key]) for key in sorted(self._entries))
 
-    def page(self, prefix: bytes, start: bytes, count: int) -> list[tuple[bytes, bytes]]:
+    def page(self, prefix: bytes, start: bytes, count: int) -> Page:
         """See `View.page`."""
-        found: list[tuple[bytes, bytes]] = []
+        found: Page = []
         index = bisect_left(self._stored, max(start, prefix))
         for key in self._stored[index : index + count]:
             if not key.startswith(prefix):
@@ -86,6 +90,8 @@ class Overlay:
         """Nothing changed yet."""
         self._below = below
         self.changes: Changes = {}
+        self._stored: list[bytes] | None = None
+        """Changed storage keys, sorted; None as long as nobody has asked for a page."""
 
     def get(self, key: bytes) -> bytes | None:
         """The changed value, else the one below."""
@@ -95,20 +101,27 @@ class Overlay:
 
     def put(self, key: bytes, value: bytes) -> None:
         """Make or replace an entry."""
+        if self._stored is not None:
+            self._index(key)
         self.changes[key] = value
 
     def remove(self, key: bytes) -> None:
         """Remove an entry; none is needed to be there."""
+        if self._stored is not None:
+            self._index(key)
         self.changes[key] = None
 
-    def page(self, prefix: bytes, start: bytes, count: int) -> list[tuple[bytes, bytes]]:
-        """See `View.page`; removed entries below are passed over."""
-        changed = {key: value for key, value in self.changes.items() if key.startswith(prefix)}
-        removed = sum(value is None for value in changed.values())
-        below = dict(self._below.page(prefix, start, count + removed))
-        merged = {key: value for key, value in (below | changed).items() if key >= start}
-        kept = [(key, value) for key, value in sorted(merged.items()) if value is not None]
-        return kept[:count]
+    def page(self, prefix: bytes, start: bytes, count: int) -> Page:
+        """See `View.page`."""
+        if self._stored is None:
+            self._stored = sorted(key for key in self.changes if key[:1] == records.STORAGE)
+        merged = dict(self._below.page(prefix, start, count))
+        index = bisect_left(self._stored, max(start, prefix))
+        for key in self._stored[index : index + count]:
+            if not key.startswith(prefix):
+                break
+            merged[key] = self.changes[key]
+        return sorted(merged.items())[:count]
 
     def is_new(self, key: bytes) -> bool:
         """Whether there is no such entry below."""
@@ -116,7 +129,15 @@ class Overlay:
 
     def absorb(self, changes: Changes) -> None:
         """Take changes of an overlay above this one."""
+        if self._stored is not None:
+            for key in changes:
+                self._index(key)
         self.changes.update(changes)
+
+    def _index(self, key: bytes) -> None:
+        """Keep the sorted list of changed storage keys, before the change."""
+        if self._stored is not None and key[:1] == records.STORAGE and key not in self.changes:
+            insort(self._stored, key)
 
     def differences(self) -> Changes:
         """The changes that change something, in ascending order of their keys."""
