@@ -156,6 +156,7 @@ class Listener:
         self._accepted, self._who, self._limit_bytes = accepted, who, limit_bytes
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        self._is_closed = False
 
     @property
     def address(self) -> Address:
@@ -174,7 +175,13 @@ class Listener:
 
     async def close(self) -> None:
         """Take no more connections, and end what is still being said on the old ones."""
+        self._is_closed = True
         if self._server is not None:
+            for door in self._server.sockets:
+                asyncio.get_running_loop().remove_reader(door.fileno())
+            # What the loop has accepted gets its transport in the next step, and only from a
+            # server that is open; without one nobody would close it.
+            await asyncio.sleep(0)
             self._server.close()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSE_S)
@@ -183,13 +190,15 @@ class Listener:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _arrived(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._tasks) >= CONNECTIONS_MAX:
+        if self._is_closed or len(self._tasks) >= CONNECTIONS_MAX:
             writer.close()
             return
         connection = Connection(reader, writer, who=self._who, limit_bytes=self._limit_bytes)
         task = asyncio.ensure_future(self._serve(connection))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # One that is cancelled before its first step has entered nothing that would close it.
+        task.add_done_callback(lambda _: writer.close())
 
     async def _serve(self, connection: Connection) -> None:
         async with connection:

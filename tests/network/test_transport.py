@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 import time
+import warnings
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -211,3 +214,25 @@ def test_connections_beyond_the_most_are_closed_at_once() -> None:
         await listener.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("steps", range(12))
+def test_a_connection_that_comes_as_the_listener_closes_is_closed_too(steps: int) -> None:
+    async def main(client: socket.socket) -> None:
+        async def hold(_connection: Connection) -> None:
+            await asyncio.Event().wait()
+
+        listener = await transport.listen(ANYWHERE, hold, who="x", limit_bytes=LIMIT)
+        client.connect((listener.address.host, listener.address.port))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        for task in listener._tasks:  # what a loop does that ends
+            task.cancel()
+        await listener.close()
+
+    gc.collect()
+    with warnings.catch_warnings(record=True) as told, socket.socket() as client:
+        warnings.simplefilter("always")
+        asyncio.run(main(client))
+        gc.collect()
+    assert [str(warning.message) for warning in told] == []
