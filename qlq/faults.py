@@ -109,6 +109,8 @@ class TransactionFault(IntEnum):
     """More gas than one transaction may ask for."""
     BLOCK_FULL = 26
     """No room in this block."""
+    SOURCE_TOO_LONG = 27
+    """More of contracts' sources than a block takes."""
     SEAL_MISMATCH = 32
     """The envelope differs from what the sender signed."""
     SEAL_KEY_UNKNOWN = 33

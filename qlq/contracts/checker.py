@@ -184,6 +184,11 @@ def _function(names: Names, node: ast.FunctionDef) -> None:
         names.events[node.name] = _event(names, node)
         return
     kind = _DECORATORS[decorators[0]] if decorators else FunctionKind.INTERNAL
+    if decorators and node.name.startswith("_"):
+        raise names.error(
+            f"'{node.name}' is not the name of a method that anyone may call",
+            "begin it with a letter: an underscore is for what a contract keeps to itself", node,
+        )  # fmt: skip
     if node.name in _ONCE:
         if decorators or not (node.returns is None or _is_none(node.returns)):
             raise names.error(
@@ -255,6 +260,7 @@ def _program(names: Names, contract: ast.ClassDef) -> Program:
         functions=functions,
         assertions=tuple(assertions),
         upgrade=upgrade,
+        rounds=checker_effects.rounds(scopes),
         remarks=tuple(checker_effects.remarks(scopes, effects)),
     )
 
@@ -276,11 +282,17 @@ def _check_ids(names: Names, contract: ast.ClassDef, functions: tuple[Function, 
 
 
 def _upgrade(names: Names, contract: ast.ClassDef) -> Upgrade | None:
+    migrate = names.functions.get("migrate")
+    if migrate is not None and migrate.parameters:
+        raise names.error(
+            "nobody gives arguments to 'migrate'",
+            "leave them out: what it needs is in the state or in the code", migrate.node,
+        )  # fmt: skip
     if not contract.decorator_list:
-        if "migrate" in names.functions:
+        if migrate is not None:
             raise names.error(
                 "'migrate' is for contracts whose code can be replaced",
-                "write @upgradable before the class", names.functions["migrate"].node,
+                "write @upgradable before the class", migrate.node,
             )  # fmt: skip
         return None
     match contract.decorator_list:

@@ -114,6 +114,11 @@ def remarks(scopes: Sequence[Scope], effects: Sequence[Effects]) -> list[Remark]
     return sorted(found, key=lambda remark: (remark.line, remark.column))
 
 
+def rounds(scopes: Sequence[Scope]) -> tuple[int, ...]:
+    """Numbers of the fields that are read as rounds of the beacon, ascending."""
+    return tuple(sorted({field for scope in scopes for field in scope.rounds}))
+
+
 def _says(scope: Scope, effects: Effects, effect: Effect) -> str:
     by = effects[effect]
     return effect.value if by == scope.header.name else f"calls '{by}', which {effect.value}"

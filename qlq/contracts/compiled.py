@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import msgspec
 
 from qlq.contracts import encoding, values
 from qlq.contracts.outcome import Failure, Reason
-from qlq.contracts.program import FunctionKind, Program
+from qlq.contracts.program import FunctionKind, Program, StateField, Upgrade
 from qlq.contracts.values import BytesType, EnumType, Plain, StructType, Type
 from qlq.crypto import digest
+from qlq.errors import LocalMisuse
 
 COMPILER_VERSION = 1
 """Goes up with every change of what any source compiles to, or of what it costs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(msgspec.Struct, frozen=True, array_like=True):
     """A function that can be called from outside.
 
     Attributes:
@@ -51,12 +50,11 @@ class Method:
             place += size
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """A contract as the compiler makes it of its source.
+class Code(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """A contract as nodes run it; small beside its program, and kept.
 
     Attributes:
-        program: Checked; both back-ends run it.
+        name: Of its class.
         wasm: The module.
         code_hash: SHA-256 of the module.
         source_bytes: Size of the source.
@@ -64,18 +62,48 @@ class Compiled:
         methods: By their ids, what accounts and contracts may call.
         init: What runs when it is deployed; None: nothing does.
         migrate: What runs when it takes the place of other code; None: nothing does.
+        fields: What it stores.
+        rounds: Numbers of the fields that hold rounds of the beacon.
         event_names: By the numbers of events.
+        assertions: The texts of its assertions by their numbers.
+        upgrade: Who may replace it; None: nobody.
     """
 
-    program: Program
+    name: str
     wasm: bytes
     code_hash: bytes
     source_bytes: int
     compiler_version: int
-    methods: Mapping[bytes, Method]
+    methods: dict[bytes, Method]
     init: Method | None
     migrate: Method | None
+    fields: tuple[StateField, ...]
+    rounds: tuple[int, ...]
     event_names: tuple[str, ...]
+    assertions: tuple[str, ...]
+    upgrade: Upgrade | None
+
+
+class Compiled(Code, frozen=True, kw_only=True):
+    """A contract as the compiler makes it of its source.
+
+    Attributes:
+        program: Checked; both back-ends run it.
+    """
+
+    program: Program
+
+    @property
+    def code(self) -> Code:
+        """The same without its program."""
+        return Code(**{name: getattr(self, name) for name in Code.__struct_fields__})
+
+
+def with_program(code: Code) -> Compiled:
+    """The same, for whoever needs the program; raises LocalMisuse if it was left away."""
+    if not isinstance(code, Compiled):
+        raise LocalMisuse(f"the program of {code.name} was left away: compile its source")
+    return code
 
 
 def assemble(program: Program, wasm: bytes, *, source_bytes: int) -> Compiled:
@@ -92,6 +120,7 @@ def assemble(program: Program, wasm: bytes, *, source_bytes: int) -> Compiled:
         )
     return Compiled(
         program=program,
+        name=program.name,
         wasm=wasm,
         code_hash=digest.sha256(wasm),
         source_bytes=source_bytes,
@@ -99,7 +128,11 @@ def assemble(program: Program, wasm: bytes, *, source_bytes: int) -> Compiled:
         methods={**methods[FunctionKind.EXTERNAL], **methods[FunctionKind.VIEW]},
         init=next(iter(methods[FunctionKind.INIT].values()), None),
         migrate=next(iter(methods[FunctionKind.MIGRATE].values()), None),
+        fields=program.fields,
+        rounds=program.rounds,
         event_names=tuple(event.name for event in program.events),
+        assertions=tuple(assertion.text for assertion in program.assertions),
+        upgrade=program.upgrade,
     )
 
 

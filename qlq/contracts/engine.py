@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from qlq.contracts import gas
-from qlq.contracts.compiled import Compiled, Method
+from qlq.contracts.compiled import Code, Method
 from qlq.contracts.host import DEPTH_MAX, Host, Transaction
 from qlq.contracts.journal import AMOUNT_MAX, Journal, Ledger
 from qlq.contracts.outcome import Call, Env, Failure, Outcome, Reason, Status
@@ -32,18 +32,18 @@ _U64_MAX = (1 << 64) - 1
 class CodeLedger(Ledger, Protocol):
     """A ledger that also knows contracts."""
 
-    def code(self, contract: bytes) -> Compiled | None:
+    def code(self, contract: bytes) -> Code | None:
         """What runs at this address; None: it is no contract."""
 
 
 class Runner(Protocol):
     """A back-end."""
 
-    def run(self, compiled: Compiled, function: int, host: Host, arguments: bytes) -> bytes:
+    def run(self, code: Code, function: int, host: Host, arguments: bytes) -> bytes:
         """The encoded result of a function.
 
         Args:
-            compiled: The contract.
+            code: The contract.
             function: Its number in the program.
             host: Its gas is what is left, also after a failure.
             arguments: Encoded, of the types of the function.
@@ -69,35 +69,35 @@ class Engine:
         running = _Running(self._runner, ledger, env, call)
         return _outcome(running, call, running.apply)
 
-    def deploy(self, ledger: CodeLedger, env: Env, call: Call, compiled: Compiled) -> Outcome:
+    def deploy(self, ledger: CodeLedger, env: Env, call: Call, code: Code) -> Outcome:
         """What comes of a new contract: its `init` runs, if it has one.
 
         Args:
             ledger: Does not know the contract.
             env: The block.
             call: `contract` is the new address; the data are the arguments of `init` alone.
-            compiled: The new contract.
+            code: The new contract.
 
         Raises:
             ValueError: As in `apply`.
         """
         running = _Running(self._runner, ledger, env, call)
-        return _outcome(running, call, lambda: running.deploy(compiled))
+        return _outcome(running, call, lambda: running.deploy(code))
 
-    def migrate(self, ledger: CodeLedger, env: Env, call: Call, compiled: Compiled) -> Outcome:
+    def migrate(self, ledger: CodeLedger, env: Env, call: Call, code: Code) -> Outcome:
         """What comes of new code for a contract: its `migrate` runs, if it has one.
 
         Args:
             ledger: Knows the contract with its code so far.
             env: The block.
             call: The data are the arguments of `migrate` alone.
-            compiled: The new code, which `upgrade.check` has let pass.
+            code: The new code, which `upgrade.check` has let pass.
 
         Raises:
             ValueError: As in `apply`.
         """
         running = _Running(self._runner, ledger, env, call)
-        return _outcome(running, call, lambda: running.migrate(compiled))
+        return _outcome(running, call, lambda: running.migrate(code))
 
 
 class _Running:
@@ -131,30 +131,28 @@ class _Running:
     def apply(self) -> bytes:
         """Run a method."""
         data = self._call.data
-        compiled, method = self._find(self.host.contract, data)
+        code, method = self._find(self.host.contract, data)
         self._start(method, data[METHOD_ID_BYTES:], gas.CALL + len(data) * gas.CALL_BYTE)
-        return self._run(self.host, compiled, method, data[METHOD_ID_BYTES:])
+        return self._run(self.host, code, method, data[METHOD_ID_BYTES:])
 
-    def deploy(self, compiled: Compiled) -> bytes:
+    def deploy(self, code: Code) -> bytes:
         """Run `init`."""
         if self._ledger.code(self.host.contract) is not None:
             raise Failure(
                 Reason.ALREADY_DEPLOYED, f"there is a contract at {self.host.contract.hex()}"
             )
-        return self._install(compiled, compiled.init)
+        return self._install(code, code.init)
 
-    def migrate(self, compiled: Compiled) -> bytes:
+    def migrate(self, code: Code) -> bytes:
         """Run `migrate`."""
         if self._ledger.code(self.host.contract) is None:
             raise _unknown(self.host.contract)
-        return self._install(compiled, compiled.migrate)
+        return self._install(code, code.migrate)
 
-    def _install(self, compiled: Compiled, method: Method | None) -> bytes:
+    def _install(self, code: Code, method: Method | None) -> bytes:
         arguments = self._call.data
-        self._start(
-            method or _NOTHING, arguments, gas.DEPLOY + compiled.source_bytes * gas.DEPLOY_BYTE
-        )
-        return b"" if method is None else self._run(self.host, compiled, method, arguments)
+        self._start(method or _NOTHING, arguments, gas.DEPLOY + code.source_bytes * gas.DEPLOY_BYTE)
+        return b"" if method is None else self._run(self.host, code, method, arguments)
 
     def _called(self, host: Host, data: bytes) -> bytes:
         """Run a method that a contract calls; it has paid."""
@@ -165,21 +163,21 @@ class _Running:
             )
         if len(stack) >= DEPTH_MAX:
             raise Failure(Reason.TOO_DEEP, f"more than {DEPTH_MAX} contracts in one another")
-        compiled, method = self._find(host.contract, data)
+        code, method = self._find(host.contract, data)
         method.check(data[METHOD_ID_BYTES:])
-        return self._run(host, compiled, method, data[METHOD_ID_BYTES:])
+        return self._run(host, code, method, data[METHOD_ID_BYTES:])
 
-    def _find(self, contract: bytes, data: bytes) -> tuple[Compiled, Method]:
-        compiled = self._ledger.code(contract)
-        if compiled is None:
+    def _find(self, contract: bytes, data: bytes) -> tuple[Code, Method]:
+        code = self._ledger.code(contract)
+        if code is None:
             raise _unknown(contract)
-        method = compiled.methods.get(data[:METHOD_ID_BYTES])
+        method = code.methods.get(data[:METHOD_ID_BYTES])
         if method is None:
             raise Failure(
                 Reason.UNKNOWN_METHOD,
-                f"{compiled.program.name} has no method with the id {data[:METHOD_ID_BYTES].hex()}",
+                f"{code.name} has no method with the id {data[:METHOD_ID_BYTES].hex()}",
             )
-        return compiled, method
+        return code, method
 
     def _start(self, method: Method, arguments: bytes, units: int) -> None:
         """What is refused is refused here, before any gas is used."""
@@ -191,14 +189,14 @@ class _Running:
         self.started = True
         self.host.charge(units)
 
-    def _run(self, host: Host, compiled: Compiled, method: Method, arguments: bytes) -> bytes:
-        host.event_names = compiled.event_names
+    def _run(self, host: Host, code: Code, method: Method, arguments: bytes) -> bytes:
+        host.event_names = code.event_names
         stack = self._transaction.stack
         stack.append(host.contract)
         try:
-            result = self._runner.run(compiled, method.function, host, arguments)
+            result = self._runner.run(code, method.function, host, arguments)
         except Failure as failure:
-            _explain(failure, host, compiled)
+            _explain(failure, host, code)
             raise
         stack.pop()
         return result
@@ -224,12 +222,12 @@ def _unknown(contract: bytes) -> Failure:
     return Failure(Reason.UNKNOWN_CONTRACT, f"there is no contract at {contract.hex()}")
 
 
-def _explain(failure: Failure, host: Host, compiled: Compiled) -> None:
+def _explain(failure: Failure, host: Host, code: Code) -> None:
     """Say where it happened, and in the contract's own words why, if nobody has."""
     if not failure.contract:
         failure.contract = host.contract
     if failure.reason is Reason.ASSERTION and failure.contract == host.contract:
-        failure.message = compiled.program.assertions[failure.code].text
+        failure.message = code.assertions[failure.code]
 
 
 def _outcome(running: _Running, call: Call, work: Callable[[], bytes]) -> Outcome:

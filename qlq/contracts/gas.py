@@ -15,6 +15,8 @@ from __future__ import annotations
 
 TRANSACTION_MAX = 10_000_000
 BLOCK_MAX = 100_000_000
+BLOCK_SOURCE_MAX = 96 * 1024
+"""Bytes of sources that one block brings: compiling takes longer than its gas tells."""
 
 SIMPLE = 1
 """A literal, a name, a sum, a comparison, a branch."""

@@ -218,7 +218,7 @@ class Host:
         above the largest multiple of `below` would favour small results: the digest's own digest
         takes its place, which is paid for; fewer than half of all draws are such.
         """
-        self.charge(gas.BEACON)
+        self.charge(gas.BEACON + len(tag) * gas.HASH_BYTE)
         if not below:
             raise Failure(Reason.RANGE_EMPTY, "there is no number below 0")
         even = (1 << (8 * _U64_BYTES)) // below * below

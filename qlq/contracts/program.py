@@ -286,7 +286,7 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A checked contract."""
+    """A checked contract; `rounds` are numbers of the fields that hold rounds of the beacon."""
 
     name: str
     fields: tuple[StateField, ...]
@@ -294,4 +294,5 @@ class Program:
     functions: tuple[Function, ...]
     assertions: tuple[Assertion, ...]
     upgrade: Upgrade | None
+    rounds: tuple[int, ...]
     remarks: tuple[Remark, ...]

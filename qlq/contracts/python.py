@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from qlq.contracts import encoding, values
-from qlq.contracts.compiled import Compiled
+from qlq.contracts.compiled import Code, with_program
 from qlq.contracts.host import Host
 from qlq.contracts.program import Program
 from qlq.contracts.python_operations import Operations, Tracer
@@ -39,11 +39,11 @@ class PythonRunner:
         self._tracer = tracer
         self._loaded: dict[bytes, _Loaded] = {}
 
-    def run(self, compiled: Compiled, function: int, host: Host, arguments: bytes) -> bytes:
+    def run(self, code: Code, function: int, host: Host, arguments: bytes) -> bytes:
         """The encoded result of a function.
 
         Args:
-            compiled: The contract.
+            code: The contract, with its program.
             function: Its number in the program.
             host: Its gas is what is left, also after a failure.
             arguments: Encoded, of the types of the function.
@@ -51,12 +51,13 @@ class PythonRunner:
         Raises:
             Failure: The contract failed; with the place where it did.
         """
-        loaded = self._loaded.get(compiled.code_hash)
+        program = with_program(code).program
+        loaded = self._loaded.get(code.code_hash)
         if loaded is None:
             if len(self._loaded) >= CONTRACTS_MAX:
                 self._loaded.clear()
-            loaded = self._loaded[compiled.code_hash] = _load(compiled.program, self._tracer)
-        called = compiled.program.functions[function]
+            loaded = self._loaded[code.code_hash] = _load(program, self._tracer)
+        called = program.functions[function]
         given, place = [], 0
         for parameter in called.locals[: called.parameters]:
             end = place + values.size(parameter.type)

@@ -2,38 +2,46 @@
 
 Entries are found by the names of fields, so that a field may move within the class; it may not go,
 and not become something else. Fields may be added. Names of structs and enums are no part of what
-is stored; an enum may get more members at its end.
+is stored; an enum may get more members at its end. A field that was no round of the beacon may
+hold any number, so that new code may not draw from it.
 """
 
 from __future__ import annotations
 
-from qlq.contracts.compiled import Compiled
+from qlq.contracts.compiled import Code
 from qlq.contracts.encoding import describe
 from qlq.contracts.program import StateField
 from qlq.contracts.values import BytesType, EnumType, Plain, StructType, Type
 from qlq.errors import ContractError
 
 
-def check(old: Compiled, new: Compiled) -> None:
+def check(old: Code, new: Code) -> None:
     """Return if a contract's code may be replaced by this.
 
     Raises:
-        ContractError: The new code lacks fields of the old one, or gives them other types; all of
-            them are named.
+        ContractError: The new code lacks fields of the old one, gives them other types, or reads
+            them as rounds; all of them are named.
     """
-    fields = {field.name: field for field in new.program.fields}
+    fields = {field.name: field for field in new.fields}
+    were_rounds, are_rounds = _rounds(old), _rounds(new)
     faults = []
-    for before in old.program.fields:
+    for before in old.fields:
         after = fields.get(before.name)
         if after is None:
             faults.append(f"'{before.name}' ({_declared(before)}) is removed")
         elif not _keeps(before, after):
             faults.append(f"'{before.name}' was {_declared(before)} and is {_declared(after)}")
+        elif before.name in are_rounds - were_rounds:
+            faults.append(f"'{before.name}' was no round of the beacon and may hold a known one")
     if faults:
         raise ContractError(
-            f"the new code would lose what is stored: {'; '.join(faults)}: keep the field, and "
+            f"the new code would misread what is stored: {'; '.join(faults)}: keep the field, and "
             "declare another one beside it"
         )
+
+
+def _rounds(code: Code) -> set[str]:
+    return {code.fields[number].name for number in code.rounds}
 
 
 def _keeps(before: StateField, after: StateField) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 
 class Plain(Enum):
@@ -17,23 +18,20 @@ class Plain(Enum):
     ASSET = "Asset"
 
 
-@dataclass(frozen=True, slots=True)
-class BytesType:
+class BytesType(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Up to `capacity` bytes, 1 to 4096; the length is part of the value."""
 
     capacity: int
 
 
-@dataclass(frozen=True, slots=True)
-class EnumType:
+class EnumType(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """One of up to 256 members, the numbers from 0; the first is the zero value."""
 
     name: str
     members: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StructType:
+class StructType(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Values side by side."""
 
     name: str

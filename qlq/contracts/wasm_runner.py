@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from qlq.contracts import wasmtime_fast
-from qlq.contracts.compiled import Compiled
+from qlq.contracts.compiled import Code
 from qlq.contracts.host import Host
 from qlq.contracts.machine import Instance, MachineOpener, NativeCode
 from qlq.contracts.native_cache import NativeCache
@@ -45,9 +45,9 @@ class WasmRunner:
         self._cache = cache
         self._loaded: OrderedDict[bytes, _Loaded] = OrderedDict()
 
-    def run(self, compiled: Compiled, function: int, host: Host, arguments: bytes) -> bytes:
+    def run(self, code: Code, function: int, host: Host, arguments: bytes) -> bytes:
         """The encoded result of a function, see `engine.Runner`."""
-        loaded = self._load(compiled)
+        loaded = self._load(code)
         instance = loaded.idle.pop() if loaded.idle else loaded.native.instantiate()
         result = self._border.run(instance, host, function, arguments)
         # Only after a clean return: what failed may have left half of a change in its memory.
@@ -55,26 +55,26 @@ class WasmRunner:
             loaded.idle.append(instance)
         return result
 
-    def _load(self, compiled: Compiled) -> _Loaded:
-        loaded = self._loaded.get(compiled.code_hash)
+    def _load(self, code: Code) -> _Loaded:
+        loaded = self._loaded.get(code.code_hash)
         if loaded is None:
-            loaded = self._loaded[compiled.code_hash] = _Loaded(self._native(compiled))
+            loaded = self._loaded[code.code_hash] = _Loaded(self._native(code))
             if len(self._loaded) > CONTRACTS_MAX:
                 self._loaded.popitem(last=False)
         else:
-            self._loaded.move_to_end(compiled.code_hash)
+            self._loaded.move_to_end(code.code_hash)
         return loaded
 
-    def _native(self, compiled: Compiled) -> NativeCode:
+    def _native(self, code: Code) -> NativeCode:
         if self._cache is None:
-            return self._machine.compile(compiled.wasm)
-        stored = self._cache.find(compiled.code_hash)
+            return self._machine.compile(code.wasm)
+        stored = self._cache.find(code.code_hash)
         if stored is not None:
             restored = self._machine.restore(stored)
             if restored is not None:
                 return restored
-        native = self._machine.compile(compiled.wasm)
-        self._cache.put(compiled.code_hash, native.serialize())
+        native = self._machine.compile(code.wasm)
+        self._cache.put(code.code_hash, native.serialize())
         return native
 
 

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from qlq.contracts.gas import BLOCK_SOURCE_MAX
 from qlq.crypto.signing import VerifyingKey
 from qlq.errors import InvalidTransaction, RemoteMisuse
 from qlq.faults import TransactionFault
-from qlq.ledger import address, holdings, records, transaction
+from qlq.ledger import address, holdings, operations, records, transaction
 from qlq.ledger.genesis import Genesis, Limits, Policy
 from qlq.ledger.records import Account, ValidatorRecord
 from qlq.ledger.state import View
@@ -167,6 +168,9 @@ def check_funds(sender: Account, draft: Draft, policy: Policy, limits: Limits) -
     if gas > limits.transaction_gas_max:
         detail = f"{gas} gas; one transaction has at most {limits.transaction_gas_max}"
         raise InvalidTransaction(TransactionFault.GAS_TOO_HIGH, detail)
+    if (source := source_bytes(draft)) > BLOCK_SOURCE_MAX:
+        detail = f"{source} bytes of sources; a block takes at most {BLOCK_SOURCE_MAX}"
+        raise InvalidTransaction(TransactionFault.SOURCE_TOO_LONG, detail)
     if draft.fee < policy.fee_min:
         detail = f"{draft.fee} offered, {policy.fee_min} is the least"
         raise InvalidTransaction(TransactionFault.FEE_TOO_LOW, detail)
@@ -179,6 +183,12 @@ def check_funds(sender: Account, draft: Draft, policy: Policy, limits: Limits) -
 def gas_limit(draft: Draft) -> int:
     """The most gas that all operations of a draft may use together."""
     return draft.gas_limit
+
+
+def source_bytes(draft: Draft) -> int:
+    """Bytes of the sources that a draft brings, which every node compiles."""
+    brings = (operations.Deploy, operations.Upgrade)
+    return sum(len(part.source) for part in draft.operations if isinstance(part, brings))
 
 
 def gas_cost(gas: int, policy: Policy) -> int:

@@ -1,23 +1,27 @@
 """Contracts on the ledger: deploys, calls and upgrades as operations of a transaction.
 
-Every node compiles the source itself and compares the code's hash with the transaction's. What an
-engine's outcome asks for is written here: storage, transfers from the contract's account, events.
+Every node compiles the source itself and compares the code's hash with the transaction's. It is
+paid for before it is done, whatever comes of it; a call never compiles. What an engine's outcome
+asks for is written here: storage, transfers from the contract's account, events.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 from msgspec.structs import replace
 
 from qlq import codec
-from qlq.contracts.compiled import COMPILER_VERSION, Compiled
+from qlq.contracts import gas
+from qlq.contracts.code_store import Codes
+from qlq.contracts.compiled import COMPILER_VERSION, Code, Compiled
 from qlq.contracts.engine import Engine
-from qlq.contracts.outcome import Call, Env, Outcome, Status
+from qlq.contracts.host import EVENTS_MAX
+from qlq.contracts.outcome import Call, Env, Outcome, Reason, Status
+from qlq.contracts.program import Upgrade
 from qlq.crypto import digest
-from qlq.errors import ContractError, InvalidTransaction
+from qlq.errors import ContractError, InvalidTransaction, InvariantBroken
 from qlq.faults import TransactionFault
 from qlq.ledger import holdings, operations, records
 from qlq.ledger.execution import Work
@@ -27,11 +31,8 @@ from qlq.ledger.records import Account, ContractRecord, Round
 from qlq.ledger.state import View
 
 _ADDRESS_NAME = b"qlq/contract/1"
-COMPILED_MAX = 256
-"""Contracts whose compiled form is remembered."""
 
-Compile = Callable[[bytes], Compiled]
-CheckUpgrade = Callable[[Compiled, Compiled], None]
+CheckUpgrade = Callable[[Code, Code], None]
 """Raises ContractError where the new code has lost or retyped a field of the old."""
 
 _FAULTS = {
@@ -66,7 +67,7 @@ class LedgerView:
 
     view: View
     height: int
-    find: Callable[[View, bytes], Compiled | None]
+    find: Callable[[View, bytes], Code | None]
 
     def storage(self, contract: bytes, key: bytes) -> bytes | None:
         """An entry of a contract."""
@@ -99,7 +100,7 @@ class LedgerView:
         rounds = records.read_rounds(self.view.get(records.ROUNDS))
         return rounds.count if rounds.height < self.height else rounds.count - 1
 
-    def code(self, contract: bytes) -> Compiled | None:
+    def code(self, contract: bytes) -> Code | None:
         """What runs at an address."""
         return self.find(self.view, contract)
 
@@ -107,16 +108,16 @@ class LedgerView:
 class ContractCalls:
     """Carries out the operations of contracts by an engine; an `execution.Contracts`."""
 
-    def __init__(self, engine: Engine, compile_: Compile, check_upgrade: CheckUpgrade) -> None:
+    def __init__(self, engine: Engine, codes: Codes, check_upgrade: CheckUpgrade) -> None:
         """Use this engine and this compiler, which are the same on every node.
 
         Args:
             engine: Runs calls.
-            compile_: Source to code; raises ContractError for a source that is refused.
+            codes: Source to code.
             check_upgrade: Whether one code may take the place of another.
         """
         self._engine = engine
-        self._compile = lru_cache(COMPILED_MAX)(compile_)
+        self._codes = codes
         self._check_upgrade = check_upgrade
 
     def carry_out(self, work: Work, operation: Operation, index: int) -> None:
@@ -139,24 +140,32 @@ class ContractCalls:
         """What a call would do in this block; nothing is done."""
         return self._engine.apply(self.view(view, env.height), env, call)
 
-    def look_at_deploy(self, view: View, env: Env, call: Call, compiled: Compiled) -> Outcome:
+    def look_at_deploy(self, view: View, env: Env, call: Call, code: Code) -> Outcome:
         """What the deploy of a contract would do in this block; nothing is done."""
-        return self._engine.deploy(self.view(view, env.height), env, call, compiled)
+        return self._engine.deploy(self.view(view, env.height), env, call, code)
 
-    def compiled(self, view: View, contract: bytes) -> Compiled:
-        """What runs at an address; raises InvalidTransaction if it is no contract."""
-        found = self._find(view, contract)
-        if found is None:
-            detail = f"there is no contract at {contract.hex()}"
-            raise InvalidTransaction(TransactionFault.UNKNOWN_CONTRACT, detail)
-        return found
-
-    def _find(self, view: View, contract: bytes) -> Compiled | None:
+    def compiled(self, view: View, contract: bytes) -> Compiled | None:
+        """What runs at an address, with its program, for people; None if it is no contract."""
         found = view.get(records.contract_key(contract))
-        return None if found is None else self._compile(records.read(found, ContractRecord).source)
+        record = None if found is None else records.read(found, ContractRecord)
+        return None if record is None else self._codes.compiled(record.source)
+
+    def _find(self, view: View, contract: bytes) -> Code | None:
+        found = view.get(records.contract_key(contract))
+        if found is None:
+            return None
+        record = records.read(found, ContractRecord)
+        code = self._codes.code(record.source)
+        if (record.compiler, record.code_hash) != (code.compiler_version, code.code_hash):
+            raise InvariantBroken(
+                f"contract {contract.hex()} was compiled by version {record.compiler} to "
+                f"{record.code_hash.hex()}; version {code.compiler_version} here compiles it to "
+                f"{code.code_hash.hex()}: use the release that its chain runs on"
+            )
+        return code
 
     def _deploy(self, work: Work, wanted: operations.Deploy, index: int) -> None:
-        compiled = self._compiled_as(wanted.source, wanted.compiler, wanted.code_hash)
+        compiled = self._compiled_as(work, wanted, wanted.code_hash)
         nonce = work.signed.draft.nonce
         contract = address_of(work.sender, nonce, index, wanted.code_hash)
         call = Call(contract=contract, sender=work.sender, data=wanted.arguments, gas=wanted.gas)
@@ -171,7 +180,7 @@ class ContractCalls:
         work.emit("deployed", contract, wanted.code_hash)
 
     def _call(self, work: Work, wanted: operations.Call) -> None:
-        self.compiled(work.overlay, wanted.contract)
+        self._existing(work, wanted.contract)
         call = Call(
             contract=wanted.contract,
             sender=work.sender,
@@ -186,21 +195,19 @@ class ContractCalls:
         work.result = outcome.result
 
     def _announce(self, work: Work, wanted: operations.AnnounceUpgrade) -> None:
-        record, compiled = self._upgradable(work, wanted.contract)
-        assert_upgrade = compiled.program.upgrade
-        delay = 0 if assert_upgrade is None else assert_upgrade.delay
-        ready = work.setting.height + delay
+        record, _, upgrade = self._upgradable(work, wanted.contract)
+        ready = work.setting.height + upgrade.delay
         changed = replace(record, announced=wanted.code_hash, ready_height=ready)
         work.overlay.put(records.contract_key(wanted.contract), codec.encode(changed))
         work.emit("upgrade-announced", wanted.contract, wanted.code_hash, ready)
 
     def _upgrade(self, work: Work, wanted: operations.Upgrade) -> None:
-        record, old = self._upgradable(work, wanted.contract)
+        record, old, _ = self._upgradable(work, wanted.contract)
         if not record.announced:
             raise _refused("no upgrade is announced")
         if work.setting.height < record.ready_height:
             raise _refused(f"it may be carried out from height {record.ready_height} on")
-        compiled = self._compiled_as(wanted.source, wanted.compiler, record.announced)
+        compiled = self._compiled_as(work, wanted, record.announced)
         try:
             self._check_upgrade(old, compiled)
         except ContractError as error:
@@ -213,31 +220,50 @@ class ContractCalls:
         _apply(work, outcome)
         work.emit("upgraded", wanted.contract, record.announced)
 
-    def _upgradable(self, work: Work, contract: bytes) -> tuple[ContractRecord, Compiled]:
+    def _existing(self, work: Work, contract: bytes) -> ContractRecord:
+        found = work.overlay.get(records.contract_key(contract))
+        if found is None:
+            detail = f"there is no contract at {contract.hex()}"
+            raise InvalidTransaction(TransactionFault.UNKNOWN_CONTRACT, detail)
+        return records.read(found, ContractRecord)
+
+    def _upgradable(self, work: Work, contract: bytes) -> tuple[ContractRecord, Code, Upgrade]:
         """A contract's record and code, if the sender is the one who may replace it."""
-        compiled = self.compiled(work.overlay, contract)
-        upgrade = compiled.program.upgrade
-        if upgrade is None:
+        record = self._existing(work, contract)
+        code = self._find(work.overlay, contract)
+        if code is None or code.upgrade is None:
             detail = "the contract names nobody who may replace its code"
             raise InvalidTransaction(TransactionFault.NOT_UPGRADABLE, detail)
-        slot = compiled.program.fields[upgrade.admin].slot
+        slot = code.fields[code.upgrade.admin].slot
         admin = work.overlay.get(records.storage_key(contract, slot))
         if admin != work.sender:
             detail = "the sender is not the contract's administrator"
             raise InvalidTransaction(TransactionFault.NOT_ADMIN, detail)
-        found = work.overlay.get(records.contract_key(contract))
-        return records.read(found or b"", ContractRecord), compiled
+        return record, code, code.upgrade
 
-    def _compiled_as(self, source: bytes, compiler: int, code_hash: bytes) -> Compiled:
-        """A source's code, if it is of this compiler and has the hash that was named."""
-        if compiler != COMPILER_VERSION:
-            detail = f"compiler version {compiler}; this is {COMPILER_VERSION}"
+    def _compiled_as(
+        self, work: Work, wanted: operations.Deploy | operations.Upgrade, code_hash: bytes
+    ) -> Compiled:
+        """A source's code, if it is of this compiler and has the hash that was named.
+
+        Nothing is compiled that is not paid for: where it ends here, its gas is used.
+        """
+        if wanted.compiler != COMPILER_VERSION:
+            detail = f"compiler version {wanted.compiler}; this is {COMPILER_VERSION}"
             raise InvalidTransaction(TransactionFault.CODE_MISMATCH, detail)
+        units = gas.DEPLOY + len(wanted.source) * gas.DEPLOY_BYTE
+        if wanted.gas < units:
+            work.gas += wanted.gas
+            work.code = Reason.OUT_OF_GAS * _REASON_SHIFT
+            detail = f"a source of {len(wanted.source)} bytes costs {units} gas to compile"
+            raise InvalidTransaction(TransactionFault.OUT_OF_GAS, detail)
         try:
-            compiled = self._compile(source)
+            compiled = self._codes.compiled(wanted.source)
         except ContractError as error:
+            work.gas += units
             raise InvalidTransaction(TransactionFault.SOURCE_REFUSED, str(error)) from error
         if compiled.code_hash != code_hash:
+            work.gas += units
             detail = f"the source compiles to {compiled.code_hash.hex()}, not {code_hash.hex()}"
             raise InvalidTransaction(TransactionFault.CODE_MISMATCH, detail)
         return compiled
@@ -255,6 +281,11 @@ def _apply(work: Work, outcome: Outcome) -> None:
         work.code = outcome.reason * _REASON_SHIFT + outcome.code
         place = f" at line {outcome.line}" if outcome.line else ""
         raise InvalidTransaction(_FAULTS[outcome.status], f"{outcome.message}{place}")
+    work.contract_events += len(outcome.events)
+    if work.contract_events > EVENTS_MAX:  # each call has kept within it by itself
+        work.code = Reason.EVENTS_TOO_MANY * _REASON_SHIFT
+        detail = f"{work.contract_events} events of contracts; {EVENTS_MAX} in one transaction"
+        raise InvalidTransaction(TransactionFault.REVERTED, detail)
     for write in outcome.writes:
         key = records.storage_key(write.contract, write.key)
         if write.value is None:

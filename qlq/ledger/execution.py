@@ -72,6 +72,7 @@ class Work:
         gas: Used by contracts so far.
         result: What the last contract call returned.
         code: A contract's own number of its failure.
+        contract_events: How many of the events are of contracts.
     """
 
     setting: Setting
@@ -82,6 +83,7 @@ class Work:
     gas: int = 0
     result: bytes = b""
     code: int = 0
+    contract_events: int = 0
 
     @property
     def sender(self) -> bytes:

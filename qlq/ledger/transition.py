@@ -17,12 +17,14 @@ from msgspec.structs import replace
 
 from qlq import codec
 from qlq.consensus import proposer
+from qlq.contracts.gas import BLOCK_SOURCE_MAX
 from qlq.crypto import digest
-from qlq.errors import InvalidBlock, InvalidTransaction, InvariantBroken
+from qlq.errors import InvalidBlock, InvalidTransaction
 from qlq.faults import BlockFault, TransactionFault
 from qlq.ledger import (
     admission,
     block,
+    conservation,
     execution,
     holdings,
     merkle,
@@ -35,16 +37,14 @@ from qlq.ledger.block import NO_BEACON, Block, Header
 from qlq.ledger.execution import Contracts, Setting, Work
 from qlq.ledger.genesis import Genesis, Policy
 from qlq.ledger.merkle import Frontier
-from qlq.ledger.operations import NATIVE
 from qlq.ledger.receipt import NO_FAULT, NO_WRITES, Receipt, Status
-from qlq.ledger.records import Account, Asset, Escrow, ValidatorRecord
+from qlq.ledger.records import Account, ValidatorRecord
 from qlq.ledger.state import Changes, Overlay, State, View
 from qlq.ledger.state_tree import Tree
 from qlq.ledger.transaction import Authorisation, Draft, SignedTransaction
 from qlq.qrng import beacon
 
 _WRITES_NAME = b"qlq/writes/1"
-_ASSET_HEAD = 1 + 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +148,36 @@ def begin(genesis: Genesis) -> tuple[State, Tip]:
     entries[records.VALIDATORS] = codec.encode(ValidatorRecord(genesis.validators))
     entries[records.TIMES] = codec.encode((genesis.time_ms,))
     return State(entries), Tip(0, genesis.chain, genesis.time_ms, Frontier())
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """What a block has, and what an entry takes, of gas, bytes and bytes of sources."""
+
+    gas: int
+    entry_bytes: int
+    source_bytes: int
+
+    @classmethod
+    def of(cls, draft: Draft, entry: bytes) -> _Room:
+        """What this entry takes."""
+        return cls(admission.gas_limit(draft), len(entry), admission.source_bytes(draft))
+
+    def is_within(self, other: _Room) -> bool:
+        """Whether there is no less of anything in the other."""
+        return (
+            self.gas <= other.gas
+            and self.entry_bytes <= other.entry_bytes
+            and self.source_bytes <= other.source_bytes
+        )
+
+    def without(self, other: _Room) -> _Room:
+        """What is left."""
+        return _Room(
+            self.gas - other.gas,
+            self.entry_bytes - other.entry_bytes,
+            self.source_bytes - other.source_bytes,
+        )
 
 
 def propose(
@@ -286,14 +316,14 @@ def _carry_out(view: View, entries: Iterable[bytes], setting: Setting, rules: Ru
     kept: list[bytes] = []
     receipts: list[Receipt] = []
     refused: list[tuple[bytes, InvalidTransaction]] = []
-    gas_left, bytes_left = limits.block_gas_max, limits.block_bytes_max
+    left = _Room(limits.block_gas_max, limits.block_bytes_max, BLOCK_SOURCE_MAX)
     waiting: set[bytes] = set()  # senders without room: what they sent after that waits too
     for entry in entries:
         try:
             signed = transaction.decode(entry)
-            gas, sender = admission.gas_limit(signed.draft), signed.draft.sender
-            has_room = gas <= gas_left and len(entry) <= bytes_left
-            if sender in waiting or len(kept) == limits.transactions_max or not has_room:
+            sender, needed = signed.draft.sender, _Room.of(signed.draft, entry)
+            is_full = len(kept) == limits.transactions_max or not needed.is_within(left)
+            if sender in waiting or is_full:
                 waiting.add(sender)
                 refused.append((entry, _full()))
                 continue
@@ -301,7 +331,7 @@ def _carry_out(view: View, entries: Iterable[bytes], setting: Setting, rules: Ru
         except InvalidTransaction as error:
             refused.append((entry, error))
             continue
-        gas_left, bytes_left = gas_left - gas, bytes_left - len(entry)
+        left = left.without(needed)
         kept.append(entry)
         receipts.append(_carry_out_one(overlay, signed, setting, rules))
     return _Carried(tuple(kept), tuple(receipts), overlay.changes, tuple(refused))
@@ -415,42 +445,9 @@ def _finish(state: State, carried: _Carried, header: Header) -> Outcome:
     if validators.following is not None and validators.following_height == header.height + 1:
         overlay.put(records.VALIDATORS, codec.encode(ValidatorRecord(validators.following)))
     changes = overlay.differences()
-    check_conservation(state, changes, height=header.height)
+    conservation.check(state, changes, height=header.height)
     ids = tuple(receipt.transaction for receipt in carried.receipts)
     return Outcome(changes, state.tree.update(changes), carried.receipts, ids)
-
-
-def check_conservation(view: View, changes: Changes, *, height: int) -> None:
-    """Return if holdings and escrows changed by what supplies did, in each asset.
-
-    Raises:
-        InvariantBroken: They did not.
-    """
-    difference: dict[bytes, int] = {}
-    for key, value in changes.items():
-        for sign, data in ((1, value), (-1, view.get(key))):
-            if data is not None and (found := _counted(key, data)) is not None:
-                asset, amount = found
-                difference[asset] = difference.get(asset, 0) + sign * amount
-    if wrong := {asset: amount for asset, amount in sorted(difference.items()) if amount}:
-        asset, amount = next(iter(wrong.items()))
-        raise InvariantBroken(f"block {height}: asset {asset.hex()} changed by {amount}")
-
-
-def _counted(key: bytes, data: bytes) -> tuple[bytes, int] | None:
-    """The asset and the amount of one entry: holdings count up, supplies down."""
-    match key[:1]:
-        case records.ACCOUNT:
-            return NATIVE, records.read(data, Account).native
-        case records.BALANCE:
-            return key[_ASSET_HEAD:], records.read_integer(data)
-        case records.ESCROW:
-            escrow = records.read(data, Escrow)
-            return escrow.asset, escrow.amount
-        case records.ASSET:
-            return key[1:], -records.read(data, Asset).supply
-        case _:
-            return None
 
 
 def writes_digest(changes: Changes) -> bytes:

@@ -95,7 +95,7 @@ class Desk:
 
     def code(self, contract: bytes) -> Compiled:
         """What runs at an address; raises ConfigError if it is no contract."""
-        compiled = self.view.code(contract)
+        compiled = self.calls.compiled(self.state, contract)
         if compiled is None:
             raise ConfigError(
                 f"no contract at {address.to_text(contract, Kind.CONTRACT)} on this ledger: qlq "

@@ -97,8 +97,7 @@ def sent(
         as_expected = foreseen.status is not Status.OK and reason == foreseen.reason
         status = word(foreseen.status) if as_expected else FAILED
         why = why if as_expected else by_the_ledger(told["reason"])
-    view = desk.view
-    codes = [(view.code(event.emitter), event) for event in receipt.events]
+    codes = [(desk.calls.compiled(desk.state, one.emitter), one) for one in receipt.events]
     return {
         "status": status,
         "return": returned(function, receipt.result, desk.names) if status == OK else None,
@@ -142,7 +141,7 @@ def failure(
     if outcome.status is Status.OK:
         return None
     record = desk.record(outcome.contract)
-    compiled = desk.view.code(outcome.contract)
+    compiled = desk.calls.compiled(desk.state, outcome.contract)
     source = b"" if record is None else record.source
     if compiled is None and deployed is not None:
         source, compiled = deployed

@@ -10,6 +10,8 @@ from qlq.ledger.execution import Work
 from qlq.ledger.operations import Operation
 
 CACHE_FOLDER = "native-code"
+CODE_FOLDER = "code"
+"""Within the other one: what the compiler made of sources."""
 SETTINGS = b"1"
 """Goes up with every change of `wasmtime_settings`; the runtime compares them too."""
 
@@ -28,14 +30,18 @@ class ContractEngine:
     @cached_property
     def calls(self) -> ContractCalls:
         """The engine itself, with the compiler that all nodes share."""
-        from qlq.contracts import compiler, upgrade
+        from qlq.contracts import code_store, compiler, upgrade
+        from qlq.contracts.code_store import CodeStore
         from qlq.contracts.engine import Engine
         from qlq.contracts.native_cache import NativeCache
         from qlq.contracts.wasm_runner import WasmRunner
 
-        kept = None if self._cache is None else NativeCache(self._cache, settings=SETTINGS)
-        engine = Engine(WasmRunner(cache=kept))
-        return ContractCalls(engine, compiler.compile_source, upgrade.check)
+        native = codes = None
+        if self._cache is not None:
+            native = NativeCache(self._cache, settings=SETTINGS)
+            codes = NativeCache(self._cache / CODE_FOLDER, settings=code_store.SETTINGS)
+        engine = Engine(WasmRunner(cache=native))
+        return ContractCalls(engine, CodeStore(compiler.compile_source, codes), upgrade.check)
 
     def carry_out(self, work: Work, operation: Operation, index: int) -> None:
         """See `execution.Contracts`."""

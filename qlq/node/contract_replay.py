@@ -15,7 +15,9 @@ from msgspec.structs import replace
 
 from qlq.config import Settings
 from qlq.contracts import abi, compiler, upgrade
-from qlq.contracts.compiled import Compiled
+from qlq.contracts.code_store import Programs
+from qlq.contracts.compiled import Code, Compiled, with_program
+from qlq.contracts.encoding import DecodingError
 from qlq.contracts.engine import CodeLedger, Engine
 from qlq.contracts.outcome import Call, Env, Outcome, Status
 from qlq.contracts.program import METHOD_ID_BYTES, Function, FunctionKind
@@ -74,12 +76,13 @@ class _Twice(Engine):
         """See `Engine.apply`."""
         outcome = super().apply(ledger, env, call)
         code = ledger.code(call.contract)
-        function = None if code is None else _called(code, call.data)
+        function = None if code is None else _called(with_program(code), call.data)
         self._keep(ledger, call, function, outcome, lambda engine: engine.apply(ledger, env, call))
         return outcome
 
-    def deploy(self, ledger: CodeLedger, env: Env, call: Call, compiled: Compiled) -> Outcome:
+    def deploy(self, ledger: CodeLedger, env: Env, call: Call, code: Code) -> Outcome:
         """See `Engine.deploy`."""
+        compiled = with_program(code)
         outcome = super().deploy(ledger, env, call, compiled)
         function = _once(compiled, FunctionKind.INIT)
         self._keep(
@@ -92,8 +95,9 @@ class _Twice(Engine):
         self.replayed[-1].codes[call.contract] = _Code(self.source, compiled)
         return outcome
 
-    def migrate(self, ledger: CodeLedger, env: Env, call: Call, compiled: Compiled) -> Outcome:
+    def migrate(self, ledger: CodeLedger, env: Env, call: Call, code: Code) -> Outcome:
         """See `Engine.migrate`."""
+        compiled = with_program(code)
         outcome = super().migrate(ledger, env, call, compiled)
         function = _once(compiled, FunctionKind.MIGRATE)
         self._keep(
@@ -115,7 +119,7 @@ class _Twice(Engine):
         for contract in sorted(seen):
             code = ledger.code(contract)
             if code is not None:
-                codes[contract] = _Code(_source(ledger, contract), code)
+                codes[contract] = _Code(_source(ledger, contract), with_program(code))
         self.replayed.append(_Replayed(call, function, outcome, traced, codes))
 
 
@@ -134,7 +138,7 @@ class _Rehearsal:
             return
         if isinstance(operation, operations.Deploy | operations.Upgrade):
             self.engine.source = operation.source
-        calls = ContractCalls(self.engine, compiler.compile_source, upgrade.check)
+        calls = ContractCalls(self.engine, Programs(compiler.compile_source), upgrade.check)
         calls.carry_out(work, operation, index)
 
 
@@ -270,7 +274,10 @@ def _step(step: Step, codes: dict[bytes, _Code], names: Names) -> dict[str, Any]
 def _arguments(one: _Replayed, names: Names) -> dict[str, Any]:
     if one.function is None:
         return {}
-    values = abi.decode_arguments(one.function, one.call.data)
+    try:
+        values = abi.decode_arguments(one.function, one.call.data)
+    except DecodingError:  # why the call failed
+        return {"encoded": one.call.data.hex()}
     return {
         parameter.name: contract_values.shown(parameter.type, value, names)
         for parameter, value in zip(abi.parameters(one.function), values, strict=True)

@@ -190,7 +190,7 @@ def test_a_uniform_number_is_thrown_again_where_it_would_favour_some(
         tag = number.to_bytes(8, "little")
         drawn, thrown = slow_uniform(below, tag)
         assert made.beacon_uniform(5, below, tag) == drawn
-        assert paid(made) == gas.BEACON + thrown * gas.BEACON_DRAW
+        assert paid(made) == gas.BEACON + 8 * gas.HASH_BYTE + thrown * gas.BEACON_DRAW
         thrown_at_all += thrown
     assert (thrown_at_all > 0) == (below == 2**63 + 1)
 

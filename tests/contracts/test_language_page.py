@@ -42,6 +42,7 @@ LIMITS = {
     "Events of a transaction": host.EVENTS_MAX,
     "Gas of a transaction": gas.TRANSACTION_MAX,
     "Gas of a block": gas.BLOCK_MAX,
+    "Bytes of all sources that a block brings": gas.BLOCK_SOURCE_MAX,
 }
 SENTENCES = (
     f"compiler version {COMPILER_VERSION}\n",

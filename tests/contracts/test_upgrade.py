@@ -96,3 +96,26 @@ def test_everything_that_is_lost_is_named_at_once() -> None:
         upgrade.check(thing(FIELDS), thing({"total": "u128"}))
     for name in FIELDS:
         assert f"'{name}'" in str(caught.value)
+
+
+ROUND = "from qlq.contract import Contract, beacon, external, u64\n\n\nclass Draw(Contract):\n"
+NUMBER = "    decides: u64\n\n    @external\n    def set(self, number: u64) -> None:\n"
+SETS = NUMBER + "        self.decides = number\n"
+DRAWS = (
+    NUMBER + "        self.decides = beacon.next_round(number)\n\n"
+    "    @external\n    def draw(self) -> u64:\n"
+    '        return beacon.uniform(self.decides, 6, b"")\n'
+)
+
+
+def draw(body: str) -> Compiled:
+    """A contract with one field, which is a round or not."""
+    return compiler.compile_source((ROUND + body).encode())
+
+
+def test_a_field_in_which_any_number_may_stand_does_not_become_a_round() -> None:
+    with pytest.raises(ContractError, match="'decides' was no round of the beacon"):
+        upgrade.check(draw(SETS), draw(DRAWS))
+    upgrade.check(draw(DRAWS), draw(DRAWS))
+    upgrade.check(draw(DRAWS), draw(SETS))
+    upgrade.check(draw("    other: u64\n"), draw("    other: u64\n" + DRAWS))

@@ -60,7 +60,8 @@ class Calls:
             price = world.ED25519 if name == "verify_ed25519" else world.MLDSA65
             done.pay(price + world.HASH_BYTE * len(given[1]))
             return world.has_signed(name, *given)
-        done.pay(world.BEACON)
+        tag = len(given[2]) if name == "beacon.uniform" else 0
+        done.pay(world.BEACON + tag * world.HASH_BYTE)
         if name == "beacon.next_round":
             return done.next_round(given[0])
         if name == "beacon.value":

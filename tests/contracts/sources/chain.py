@@ -33,6 +33,6 @@ class Chain(Contract):
             return 1
         return at(Link, self.following).walk(steps - 1) + 1
 
-    def migrate(self, walked: u64) -> None:
+    def migrate(self) -> None:
         assert self.owner == msg.sender, "only the owner"
-        self.walked = walked
+        self.walked = 77
