@@ -14,8 +14,10 @@ from qlq.contracts.wasm_calls import Border
 from qlq.contracts.wasmtime_fast import FastMachine
 from qlq.contracts.wasmtime_public import PublicMachine
 
-CONTRACTS_MAX = 64
-"""Contracts whose native code stays in memory."""
+CONTRACTS_MAX = 1024
+"""Contracts whose native code stays in memory: reading it takes longer than a call's gas tells."""
+NATIVE_BYTES_MAX = 1 << 26
+"""Of all that native code together, as serialized."""
 IDLE_INSTANCES_MAX = 2
 """Of one contract; more are needed only while contracts with one code call each other."""
 
@@ -25,6 +27,7 @@ class _Loaded:
     """A contract's native code and its instances that wait for a call."""
 
     native: NativeCode
+    size: int
     idle: list[Instance] = field(default_factory=list)
 
 
@@ -44,6 +47,7 @@ class WasmRunner:
         self._machine = (opener or _opener())(self._border.host_calls())
         self._cache = cache
         self._loaded: OrderedDict[bytes, _Loaded] = OrderedDict()
+        self._bytes = 0
 
     def run(self, code: Code, function: int, host: Host, arguments: bytes) -> bytes:
         """The encoded result of a function, see `engine.Runner`."""
@@ -58,24 +62,27 @@ class WasmRunner:
     def _load(self, code: Code) -> _Loaded:
         loaded = self._loaded.get(code.code_hash)
         if loaded is None:
-            loaded = self._loaded[code.code_hash] = _Loaded(self._native(code))
-            if len(self._loaded) > CONTRACTS_MAX:
-                self._loaded.popitem(last=False)
+            loaded = self._loaded[code.code_hash] = self._native(code)
+            self._bytes += loaded.size
+            while len(self._loaded) > 1 and (
+                len(self._loaded) > CONTRACTS_MAX or self._bytes > NATIVE_BYTES_MAX
+            ):
+                self._bytes -= self._loaded.popitem(last=False)[1].size
         else:
             self._loaded.move_to_end(code.code_hash)
         return loaded
 
-    def _native(self, code: Code) -> NativeCode:
-        if self._cache is None:
-            return self._machine.compile(code.wasm)
-        stored = self._cache.find(code.code_hash)
+    def _native(self, code: Code) -> _Loaded:
+        stored = None if self._cache is None else self._cache.find(code.code_hash)
         if stored is not None:
             restored = self._machine.restore(stored)
             if restored is not None:
-                return restored
+                return _Loaded(restored, len(stored))
         native = self._machine.compile(code.wasm)
-        self._cache.put(code.code_hash, native.serialize())
-        return native
+        serialized = native.serialize()
+        if self._cache is not None:
+            self._cache.put(code.code_hash, serialized)
+        return _Loaded(native, len(serialized))
 
 
 def _opener() -> MachineOpener:

@@ -10,6 +10,7 @@ from qlq.contracts import wasm_runner
 from qlq.contracts.machine import NativeCode
 from qlq.contracts.native_cache import NativeCache
 from qlq.contracts.outcome import Reason, Status
+from qlq.contracts.wasm_calls import Border
 from qlq.contracts.wasm_runner import WasmRunner
 from qlq.contracts.wasmtime_fast import FastMachine
 
@@ -79,10 +80,14 @@ def test_contracts_of_one_code_call_each_other_in_instances_of_their_own(
     assert counting.compiled == 1
 
 
+@pytest.mark.parametrize("bound", ["CONTRACTS_MAX", "NATIVE_BYTES_MAX"])
 def test_the_contracts_in_memory_are_bounded_and_the_oldest_goes(
-    world_on, counting, monkeypatch: pytest.MonkeyPatch
+    world_on, counting, calls, monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
-    monkeypatch.setattr(wasm_runner, "CONTRACTS_MAX", 2)
+    machine = FastMachine(Border().host_calls())
+    modules = [calls.compiled(name).wasm for name in ("arithmetic", "loops", "chain")]
+    together = sum(len(machine.compile(wasm).serialize()) for wasm in modules)
+    monkeypatch.setattr(wasm_runner, bound, 2 if bound == "CONTRACTS_MAX" else together - 1)
     world = world_on(WasmRunner(counting))
     for number, name in enumerate(("arithmetic", "loops", "chain"), start=1):
         world.deploy(name, bytes([number]) * 32)
