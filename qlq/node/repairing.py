@@ -139,8 +139,8 @@ def _rebuild(folder: Path, draft: Path, keys: NodeKeys, source: Path | None) -> 
         verifier.close()
     lost = f"block {max(missing)}" if missing else "the snapshot that it began with"
     raise LedgerDamaged(
-        f"{folder / FILE}: {lost} is damaged or missing, and no source has it: nothing was "
-        "changed: qlq ledger repair --from FILE takes it from an export that holds it, or begins "
+        f"{folder / FILE}: {lost} was final, is damaged or missing, and no source has it: nothing "
+        "was changed: qlq ledger repair --from FILE takes it from an export that holds it, or begins "
         "with a later snapshot"
     )
 
@@ -175,7 +175,7 @@ class _Rebuilding:
                 while (following := self._add(writer, state, tip)) is not None:
                     tip = following
                 writer.settle()
-            if tip.height < self._sound.own_height:
+            if tip.height < self._sound.final_height(draft.places()):
                 return tip.height + 1
             voters = execution.read_validators(state).current
             self._add_records(draft, voters, tip.height)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from qlq.ledger.block import Block, Header
 from qlq.ledger.genesis import Genesis
 from qlq.ledger.handover import Handover
 from qlq.ledger.state import State
+from qlq.ledger.store import Place
 from qlq.ledger.store_file import FILE, StorageSeal
 from qlq.ledger.store_rows import LedgerRows, blob
 from qlq.ledger.transition import Tip
@@ -136,6 +138,24 @@ class Sound:
         """Of the last block that the file has, sound or not."""
         base = 0 if self._base is None else self._base.tip.height
         return max(self._slots, default=base)
+
+    def final_height(self, places: Mapping[bytes, Place]) -> int:
+        """Of the last block that anything in the file says was final, though its row be gone.
+
+        A block, its index and its change of validators are written at once, and this validator
+        votes on the block after the last final one alone.
+
+        Args:
+            places: Of the transactions in all blocks that could be read: rows of the index that
+                name another height for one of them are themselves damaged.
+        """
+        heights = [self.own_height]
+        heights += [row[1] for row in self._rows.transactions() if blob(row[0]) not in places]
+        heights += [height - 1 for height, _ in self.records()[0]]
+        for _, data in self._rows.handovers():
+            with suppress(InvalidProof):
+                heights.append(handovers.decode(blob(data)).header.height)
+        return max(height for height in heights if isinstance(height, int))
 
     def own(self, height: int) -> tuple[Block, QuorumCertificate | None] | None:
         """The file's block at a height, if header and body can be read; unchecked."""

@@ -98,6 +98,22 @@ def test_what_follows_from_sound_blocks_is_made_again_without_any_source(
 
 
 @pytest.mark.parametrize(
+    ("witness", "kept"), [("transactions", 2), ("records", 2), ("handovers", 1)]
+)
+def test_final_blocks_whose_rows_are_gone_are_not_cut_off(
+    workshop: Any, export: Path, witness: str, kept: int
+) -> None:
+    """Whatever names them is enough: another block in their place would contradict this node."""
+    workshop.execute(f"DELETE FROM blocks WHERE height > {kept}")  # noqa: S608 - a number
+    for table in {"transactions", "records", "handovers"} - {witness}:
+        workshop.execute(f"DELETE FROM {table}")  # noqa: S608 - of a list above
+    with pytest.raises(LedgerDamaged, match=f"block {kept + 1} was final"):
+        repair(workshop)
+    document = repair(workshop, export)
+    assert document["from_source"] == list(range(kept + 1, 6))
+
+
+@pytest.mark.parametrize(
     ("damage", "height"),
     [
         ("UPDATE blocks SET body = zeroblob(80) WHERE height = 3", 3),
@@ -109,7 +125,7 @@ def test_a_lost_block_takes_a_source(workshop: Any, export: Path, damage: str, h
     workshop.execute(damage)
     workshop.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     before = {one.name: one.read_bytes() for one in workshop.folder.iterdir() if one.is_file()}
-    with pytest.raises(LedgerDamaged, match=f"block {height} is damaged or missing"):
+    with pytest.raises(LedgerDamaged, match=f"block {height} was final, is damaged or missing"):
         repair(workshop)
     after = {one.name: one.read_bytes() for one in workshop.folder.iterdir() if one.is_file()}
     assert after[store_file.FILE] == before[store_file.FILE]
