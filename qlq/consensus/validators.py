@@ -133,6 +133,27 @@ def of(*members: Validator) -> Validators:
     return Validators(tuple(sorted(members, key=lambda member: member.address)))
 
 
+def check_joining(joining: Validators, known: Validators | None) -> None:
+    """Return if something can be sealed for whoever is new among those who vote.
+
+    For the moment when a set is named: a key that nothing can be sealed for would stop the chain.
+
+    Args:
+        joining: The set that is to vote.
+        known: The set before, whose keys were checked then; None: there was none.
+
+    Raises:
+        RemoteMisuse: The key of one of them is no encapsulation key.
+    """
+    for member in joining.members:
+        if known is not None and member in known.members:
+            continue
+        try:
+            EncapsulationKey.from_bytes(member.encapsulation_key).check()
+        except RemoteMisuse as error:
+            raise RemoteMisuse(f"validator {member.address.hex()[:16]}: {error}") from error
+
+
 def decode(data: bytes) -> Validators:
     """The set that `Validators.to_bytes` wrote; raises RemoteMisuse for anything else."""
     if len(data) > SET_BYTES_MAX:

@@ -71,6 +71,14 @@ class EncapsulationKey:
         require(len(data) == 1 + KEY_BYTES, f"an encapsulation key of {len(data) - 1} bytes")
         return cls(data[1:])
 
+    def check(self) -> None:
+        """Return if something can be encapsulated for this key.
+
+        Raises:
+            RemoteMisuse: The key is not one: a coefficient out of range, or a point of low order.
+        """
+        self.encapsulate()
+
     def encapsulate(self) -> Encapsulated:
         """A fresh secret for the owner of the key, from the operating system's randomness.
 

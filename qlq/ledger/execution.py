@@ -272,6 +272,7 @@ def _change_validators(work: Work, wanted: bytes) -> None:
         raise InvalidTransaction(TransactionFault.VALIDATORS_PENDING, detail)
     try:
         following = validator_sets.decode(wanted)
+        validator_sets.check_joining(following, record.current)
     except RemoteMisuse as error:
         raise InvalidTransaction(TransactionFault.VALIDATORS_INVALID, str(error)) from error
     present = {member.address for member in record.current.members}

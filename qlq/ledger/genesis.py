@@ -7,8 +7,10 @@ from enum import IntEnum
 import msgspec
 
 from qlq import codec
+from qlq.consensus import validators
 from qlq.consensus.validators import Validators
 from qlq.crypto import digest
+from qlq.crypto.signing import VerifyingKey
 from qlq.errors import ConfigError, RemoteMisuse
 from qlq.ledger.operations import AMOUNT_MAX, ID_BYTES
 
@@ -20,6 +22,9 @@ NATIVE_DECIMALS = 9
 ALLOCATIONS_MAX = 10_000
 ADMINISTRATORS_MAX = 100
 GENESIS_BYTES_MAX = 1 << 22
+LIMITS_MAX = {"transactions_max": 100_000, "block_bytes_max": 15 << 20, "sealed_bytes_max": 2 << 20}
+"""A block of more entries or bytes, with header and framing, would not fit into `BLOCK_BYTES_MAX`;
+an envelope of more bytes holds no transaction that does."""
 
 
 class PolicyKind(IntEnum):
@@ -147,8 +152,25 @@ def check(genesis: Genesis) -> None:
     if policy.kind is PolicyKind.QUOTA:
         _need(not (policy.fee_min or policy.gas_price or policy.deposit), "quotas with fees")
         _need(policy.entries_max > 0, "policy entries_max 0: nobody could make anything")
+    _check_limits(limits)
+    try:
+        validators.check_joining(genesis.validators, None)
+        if genesis.beacon:
+            VerifyingKey.from_bytes(genesis.beacon)
+    except RemoteMisuse as error:
+        raise ConfigError(f"this genesis begins no chain: {error}") from error
+
+
+def _check_limits(limits: Limits) -> None:
     for name in limits.__struct_fields__:
         _need(0 < getattr(limits, name) <= AMOUNT_MAX, f"limit {name} {getattr(limits, name)}")
+    for name, most in LIMITS_MAX.items():
+        found = getattr(limits, name)
+        _need(found <= most, f"limit {name} {found}: nobody takes more than {most}")
+    _need(
+        limits.transaction_gas_max <= limits.block_gas_max,
+        f"limit transaction_gas_max {limits.transaction_gas_max}: above that of a block",
+    )
 
 
 def decode(data: bytes) -> Genesis:

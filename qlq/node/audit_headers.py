@@ -31,6 +31,8 @@ class HeaderAudit:
         self._handovers: dict[int, Handover] = {}
         self.voters: Validators = genesis.validators
         """The set that votes on the next block."""
+        self.last_voters = self.voters
+        """The set that voted on the last one; what it said of it is kept until the next one."""
         self.progress = header_chain.begin(genesis)
 
     def take_handovers(self, rows: Sequence[tuple[int, bytes]]) -> None:
@@ -140,6 +142,7 @@ class HeaderAudit:
 
     def _after(self, header: Header | None) -> None:
         """Let the next set take over if the block has a handover."""
+        self.last_voters = self.voters
         handover = self._handovers.pop(self.progress.height, None)
         if handover is None:
             return

@@ -139,24 +139,39 @@ def check_records(
 
 
 def _verify(record: Record, headers: HeaderAudit) -> None:
-    """Verify what the present set said; raises what is wrong.
+    """Verify what the present set said, or the one that voted on the last block.
 
     What an earlier set said stays as evidence only, and was verified when it was kept.
     """
-    chain, validators = headers.progress.chain, headers.voters
+    chain = headers.progress.chain
+    sets = {one.hash: one for one in (headers.voters, headers.last_voters)}
+    validators = sets.get(_validators_hash(record))
     match record:
-        case SignedVote() if record.vote.validators_hash == validators.hash:
-            votes.verify(record, chain=chain, validators=validators)
-        case QuorumCertificate() if record.validators_hash == validators.hash:
-            certificates.verify(record, chain=chain, validators=validators)
-        case SignedStatement() if record.statement.validators_hash == validators.hash:
-            epochs.verify(record, chain=chain, validators=validators)
-        case Evidence() if record.first.vote.validators_hash == validators.hash:
-            votes.verify_evidence(record, chain=chain, validators=validators)
-        case Evidence():
+        case Evidence() if validators is None:
             return
-        case _:
+        case _ if validators is None:
             raise RemoteMisuse("a record of another set of validators")
+        case SignedVote():
+            votes.verify(record, chain=chain, validators=validators)
+        case QuorumCertificate():
+            certificates.verify(record, chain=chain, validators=validators)
+        case SignedStatement():
+            epochs.verify(record, chain=chain, validators=validators)
+        case Evidence():
+            votes.verify_evidence(record, chain=chain, validators=validators)
+
+
+def _validators_hash(record: Record) -> bytes:
+    """Of the set that a record names."""
+    match record:
+        case SignedVote():
+            return record.vote.validators_hash
+        case QuorumCertificate():
+            return record.validators_hash
+        case SignedStatement():
+            return record.statement.validators_hash
+        case Evidence():
+            return record.first.vote.validators_hash
 
 
 def check_data(rows: LedgerRows, seals: StorageSeal, findings: Findings) -> None:

@@ -58,16 +58,19 @@ class LinkKeys:
         """The validator's copy of a key, used up if the block ends well.
 
         Raises:
-            KeyStoreError: There is no such key, or its bytes are gone.
+            KeyStoreError: There is no such key, it is too short to seal, or its bytes are gone.
             LocalMisuse: Something else has reserved it.
         """
         name = str(uuid.UUID(bytes=key_id))
         if not self._has_store(VALIDATOR):
             raise KeyNotFound(f"no key {name}: this validator shares no keys with anybody")
         with self._store(VALIDATOR) as store:
-            claim = store.find(name).description.worth.claim
+            found = store.find(name).description
+            if found.length_bits < LINK_KEY_BITS_MIN:
+                detail = f"key {name} has {found.length_bits} bits, a seal takes"
+                raise KeyNotFound(f"{detail} {LINK_KEY_BITS_MIN} or more: it stays as it was")
             with store.using(name) as material:
-                yield LinkKey(key_id, claim, material)
+                yield LinkKey(key_id, found.worth.claim, material)
 
     def _has_store(self, party: Party) -> bool:
         return (party_folder(self._settings.home, party) / KEYS_FILE).exists()

@@ -13,6 +13,7 @@ from enum import Enum, auto
 
 from qlq.consensus import certificate as certificates
 from qlq.consensus import finality, votes
+from qlq.consensus import validators as validator_sets
 from qlq.consensus.certificate import QuorumCertificate
 from qlq.consensus.epochs import SignedStatement
 from qlq.consensus.phases import (
@@ -32,20 +33,24 @@ from qlq.consensus.phases import (
     Send,
     VoteHeard,
 )
+from qlq.consensus.validators import Validators
 from qlq.consensus.votes import SignedVote
 from qlq.crypto.signing import SigningKey
 from qlq.errors import (
     BlockMissing,
     InvalidBlock,
     InvalidCertificate,
+    InvalidTransaction,
     InvalidVote,
     InvariantBroken,
     LedgerError,
     RemoteMisuse,
 )
+from qlq.faults import TransactionFault
 from qlq.ledger import block as blocks
 from qlq.ledger import execution, parcel, transition
 from qlq.ledger.block import Block
+from qlq.ledger.operations import ChangeValidators, Operation
 from qlq.ledger.parcel import CONTENT_KEY_BYTES, Content
 from qlq.ledger.sealing import Opener
 from qlq.ledger.state import State
@@ -123,10 +128,45 @@ class Loop:
         self._made: list[Made] = []
         self._phase = self._begin()
 
-    def _begin(self) -> Phase:
-        """The phase of the next height, from what was persisted of it."""
+    def check_seat(self) -> None:
+        """Return if this node takes part in making the next block; raises LedgerError."""
+        current = execution.read_validators(self.state).current
+        height = self.tip.height + 1
+        if self._phase is None:
+            raise LedgerError(
+                f"block {height} is for other validators to make: the set that votes now is "
+                f"{_listed(current)}, and this node is not in it"
+            )
+        if len(current) > self._engine.validators_max:
+            raise LedgerError(
+                f"block {height} takes the votes of {current.quorum} of {len(current)} validators, "
+                f"and this node's engine reaches {self._engine.validators_max}"
+            )
+
+    def check_operation(self, operation: Operation) -> None:
+        """Return unless an operation hands over to more validators than the engine can serve.
+
+        Raises:
+            InvalidTransaction: It does: there would be no block after it.
+        """
+        if not isinstance(operation, ChangeValidators):
+            return
+        try:
+            following = validator_sets.decode(operation.validators)
+        except RemoteMisuse:
+            return  # refused by the rules of the chain
+        most = self._engine.validators_max
+        if len(following) > most:
+            detail = f"{len(following)} validators, and this node's engine serves {most}"
+            raise InvalidTransaction(TransactionFault.VALIDATORS_INVALID, detail)
+
+    def _begin(self) -> Phase | None:
+        """The phase of the next height, from what was persisted of it; None without a vote."""
         height = self.tip.height + 1
         current = execution.read_validators(self.state).current
+        self._waiting: list[Effect] = []
+        if validator_sets.address_of(self._key.verifying_key) not in current:
+            return None
         seat = Seat(self._rules.chain, height, current, self._key)
         records: list[Record] = [record for _, record in self._store.records(height)]
         phase, effects = finality.resume(seat, records)
@@ -147,8 +187,9 @@ class Loop:
         """Put a block of this node into the log, vote on it, and say what became final.
 
         Raises:
-            LedgerError: Others were faster, again and again.
+            LedgerError: Others were faster, again and again; or this node makes no blocks.
         """
+        self.check_seat()
         self._held[block.header.hash] = _Held(block, outcome)
         readers = execution.read_validators(self.state).current
         packed = parcel.pack(
@@ -206,6 +247,8 @@ class Loop:
 
     def _step(self, event: Event) -> None:
         """One step of the votes, its effects, and the next height if this one is decided."""
+        if self._phase is None:
+            return
         self._phase, effects = finality.step(self._phase, event)
         self._waiting.extend(effects)
         self._flush()
@@ -262,6 +305,10 @@ class Loop:
     def _collect(self) -> list[Made]:
         made, self._made = self._made, []
         return made
+
+
+def _listed(validators: Validators) -> str:
+    return ", ".join(f"{member.address.hex()[:16]}…" for member in validators.members)
 
 
 def _wire(message: Message) -> bytes:

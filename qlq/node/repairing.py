@@ -140,8 +140,8 @@ def _rebuild(folder: Path, draft: Path, keys: NodeKeys, source: Path | None) -> 
     lost = f"block {max(missing)}" if missing else "the snapshot that it began with"
     raise LedgerDamaged(
         f"{folder / FILE}: {lost} was final, is damaged or missing, and no source has it: nothing "
-        "was changed: qlq ledger repair --from FILE takes it from an export that holds it, or begins "
-        "with a later snapshot"
+        "was changed: qlq ledger repair --from FILE takes it from an export that holds it, or "
+        "begins with a later snapshot"
     )
 
 

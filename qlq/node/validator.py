@@ -92,7 +92,9 @@ class Validator:
             InvalidTransaction: It may not wait. A link key is used up only by an envelope that
                 opened.
             KeyStoreError: This node's own store cannot be used; no fault of the sender.
+            LedgerError: This node makes no blocks any more.
         """
+        self._loop.check_seat()
         limits = self.rules.genesis.limits
         sealed = sealing.decode(data, bytes_max=limits.sealed_bytes_max)
         self._mempool.check_clear(
@@ -112,6 +114,7 @@ class Validator:
 
     def submit(self, data: bytes, *, peer: str) -> bytes:
         """Take in a transaction that does not travel sealed; as `submit_sealed`."""
+        self._loop.check_seat()
         signed = transaction.decode(data)
         self._mempool.check_clear(
             self.state, signed.draft, size=len(data), peer=peer, height=self.tip.height + 1
@@ -125,8 +128,10 @@ class Validator:
         """Make what waits final: the blocks, and what was refused on the way.
 
         Raises:
-            ConfigError, LedgerError: The block could not be kept; open the ledger anew.
+            ConfigError, LedgerError: The block could not be kept; open the ledger anew. Or this
+                node makes no blocks any more, see `Loop.check_seat`.
         """
+        self._loop.check_seat()
         height = self.tip.height + 1
         best = self._mempool.candidates(self.state, height=height)
         chosen = list(itertools.islice(best, self.rules.genesis.limits.transactions_max))
@@ -149,6 +154,8 @@ class Validator:
 
     def _take_in(self, signed: SignedTransaction, peer: str) -> bytes:
         """Verify an opened transaction in threads, and let it wait."""
+        for part in signed.draft.operations:
+            self._loop.check_operation(part)
         height = self.tip.height + 1
         needs = admission.check_waiting(
             self.state,

@@ -10,7 +10,7 @@ import pytest
 from qlq import codec
 from qlq.consensus import validators as validator_sets
 from qlq.crypto.signing import Algorithm
-from qlq.errors import InvalidTransaction
+from qlq.errors import ConfigError, InvalidTransaction
 from qlq.faults import TransactionFault as Fault
 from qlq.ledger import genesis, records, transaction
 from qlq.ledger.genesis import Limits
@@ -413,3 +413,36 @@ def test_amounts_beyond_the_wire_do_not_decode(quotas: Any, alice: Any, bob: Any
     with pytest.raises(InvalidTransaction) as caught:
         transaction.decode(data.replace(largest, b"\xcb" + bytes(8)))
     assert caught.value.reason is Fault.MALFORMED
+
+
+@pytest.mark.parametrize("bad", [b"\xff" * 1216, bytes(1216)], ids=["range", "low order"])
+def test_nobody_votes_for_whom_nothing_can_be_sealed(world: Any, bad: bytes) -> None:
+    """Every block of the set would have to be sealed for it: none could be made."""
+    chain = world.chain()
+    joining = world.node("joining").member
+    broken = world.changed(joining, encapsulation_key=joining.encapsulation_key[:1] + bad)
+    new = validator_sets.of(chain.nodes[0].member, broken)
+    administrator = chain.administrator
+    change = ChangeValidators(new.to_bytes())
+    assert fails(chain, administrator, change) is Fault.VALIDATORS_INVALID
+    with pytest.raises(ConfigError, match=broken.address.hex()[:16]):
+        genesis.check(world.changed(chain.rules.genesis, validators=new))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"limits": Limits(block_bytes_max=16 << 20)}, "block_bytes_max 16777216"),
+        ({"limits": Limits(sealed_bytes_max=1 << 40)}, "sealed_bytes_max"),
+        ({"limits": Limits(transactions_max=1 << 30)}, "transactions_max"),
+        ({"limits": Limits(transaction_gas_max=10**9)}, "transaction_gas_max"),
+        ({"limits": Limits(expiry_max=0)}, "expiry_max 0"),
+        ({"beacon": b"\x07junk"}, "algorithm"),
+        ({"beacon": b"\x01short"}, "key"),
+    ],
+)
+def test_a_chain_does_not_begin_with_what_would_stop_it(
+    world: Any, fields: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        genesis.check(world.changed(world.chain().rules.genesis, **fields))

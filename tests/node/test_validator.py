@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import shutil
@@ -381,3 +382,14 @@ def test_the_chain_needs_none_of_its_link_keys_again(home: Home) -> None:
         assert (state.tree.root, replayed) == (root, tip)
         assert validator.store.place(sent[0].transaction) is not None
         assert home.send(validator, SealPolicy.AUTO, 2).kind is SealKind.PQ
+
+
+def test_a_key_that_is_too_short_to_seal_is_refused_and_stays(
+    home: Home, validator: Validator
+) -> None:
+    short = dataclasses.replace(secret(9), material=secret(9).material[:16], length_bits=128)
+    with home.store(VALIDATOR) as store:
+        store.add(short, SENDER.value, 9)
+    envelope = sealed(validator, link(9))
+    assert refusal(lambda: submit(validator, envelope)) is Fault.SEAL_KEY_UNKNOWN
+    assert home.states(VALIDATOR) == [State.READY]

@@ -11,7 +11,13 @@ from typing import Protocol
 
 
 class Engine(Protocol):
-    """A log that only grows, and messages."""
+    """A log that only grows, and messages.
+
+    Attributes:
+        validators_max: Among how many validators it carries both, this one included.
+    """
+
+    validators_max: int
 
     def head(self) -> int:
         """Entries of the log."""

@@ -27,6 +27,8 @@ _SCHEMA = (
 class SoloEngine:
     """A log in one file; one process at a time."""
 
+    validators_max = 1
+
     def __init__(self, folder: Path) -> None:
         """Open the log of a folder, or begin it.
 
