@@ -14,7 +14,7 @@ lower nonces are gone.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
 from typing import Protocol
 
@@ -66,6 +66,7 @@ class Waiting:
         sender: Who pays.
         nonce: Its place among the sender's.
         fee: Native units offered.
+        cost: The fee, and all the gas that it asks for, in native units.
         valid_until: Last height of a block that may hold it.
         entry: Its canonical bytes.
         peer: Who brought it.
@@ -76,6 +77,7 @@ class Waiting:
     sender: bytes
     nonce: int
     fee: int
+    cost: int
     valid_until: int
     entry: bytes
     peer: str
@@ -152,19 +154,20 @@ class Mempool:
             height: Of the next block.
 
         Raises:
-            InvalidTransaction: It waits already, its account's or peer's quota is used up, or the
-                room is full of others that offer as much.
+            InvalidTransaction: It waits already, its account's or peer's quota is used up, the
+                account cannot pay for it beside what waits, or the room is full of others that
+                offer as much.
         """
         if waiting.id in self._ids:
             raise InvalidTransaction(TransactionFault.DUPLICATE, f"{waiting.id.hex()} waits")
-        self._check_place(admission.find_sender(view, waiting.sender), waiting)
+        account = admission.find_sender(view, waiting.sender)
+        self._check_place(account, waiting)
         self._check_peer(waiting.peer, len(waiting.entry))
         old = self._accounts.get(waiting.sender, {}).get(waiting.nonce)
+        self._check_funds(account, waiting, old)
         self._make_room(waiting, old, height)
-        if old is not None:
-            self._take_out(old)
         self._arrivals += 1
-        self._put_in(_arrived(waiting, self._arrivals))
+        self._put_in(replace(waiting, arrival=self._arrivals))
 
     def candidates(self, view: View, *, height: int) -> Iterator[Waiting]:
         """What could go into a block, best first; later nonces of an account after earlier ones.
@@ -234,37 +237,63 @@ class Mempool:
             detail = f"{count} transactions of {used} bytes of this peer wait"
             raise InvalidTransaction(TransactionFault.PEER_QUOTA, detail)
 
+    def _check_funds(self, account: Account, wanted: Waiting, old: Waiting | None) -> None:
+        """Return if the sender can pay for all that waits of it together."""
+        waiting = self._accounts.get(wanted.sender, {}).values()
+        cost = wanted.cost + sum(one.cost for one in waiting if one is not old)
+        if cost > account.native:
+            detail = f"with what waits of the sender it costs {cost}, and there are"
+            detail += f" {account.native}: wait for a block"
+            raise InvalidTransaction(TransactionFault.FEE_UNAFFORDABLE, detail)
+
     def _make_room(self, wanted: Waiting, old: Waiting | None, height: int) -> None:
-        """Let the least worthy leave until one more fits; raises InvalidTransaction."""
-        freed = len(old.entry) if old is not None else 0
-        count = len(self._ids) - (old is not None)
-        while count >= COUNT_MAX or self._bytes - freed + len(wanted.entry) > BYTES_MAX:
-            worst = self._worst(wanted, height)
+        """Let the old one in its place leave, and the least worthy until it fits.
+
+        Raises:
+            InvalidTransaction: It would not fit in their place either; all of them stay.
+        """
+        leaving = [] if old is None else [old]
+        over_count = len(self._ids) - len(leaving) + 1 - COUNT_MAX
+        over_bytes = self._bytes - sum(len(one.entry) for one in leaving)
+        over_bytes += len(wanted.entry) - BYTES_MAX
+        worthless = self._least_worthy(wanted, height)
+        while over_count > 0 or over_bytes > 0:
+            worst = next(worthless, None)
             if worst is None:
                 detail = f"{len(self._ids)} transactions of {self._bytes} bytes wait: offer more"
                 raise InvalidTransaction(TransactionFault.MEMPOOL_FULL, detail)
-            self._take_out(worst)
-            count -= 1
+            if worst is not old:
+                leaving.append(worst)
+                over_count, over_bytes = over_count - 1, over_bytes - len(worst.entry)
+        for one in leaving:
+            self._take_out(one)
 
-    def _worst(self, wanted: Waiting, height: int) -> Waiting | None:
-        """The one that leaves first: expired, else the last of an account with the lowest fee.
+    def _least_worthy(self, wanted: Waiting, height: int) -> Iterator[Waiting]:
+        """Those that leave for the wanted one, in their order: expired, then the lowest fee.
 
-        Only one that offers less than the wanted one, and not of the same account, whose own
-        earlier ones the wanted one waits for.
+        Always the last of an account, and only one that offers less, or of an account with more
+        that wait. None of the same account, whose earlier ones the wanted one waits for.
         """
-        worst: Waiting | None = None
-        for sender, by_nonce in self._accounts.items():
-            last = by_nonce[max(by_nonce)]
-            if last.valid_until < height:
-                return last
-            is_less = last.fee < wanted.fee or len(by_nonce) > 1 + len(
-                self._accounts.get(wanted.sender, {})
-            )
-            if sender == wanted.sender or not is_less:
-                continue
-            if worst is None or (last.fee, -last.arrival) < (worst.fee, -worst.arrival):
-                worst = last
-        return worst
+        own = len(self._accounts.get(wanted.sender, {}))
+        left = {sender: sorted(nonces) for sender, nonces in self._accounts.items()}
+        heap: list[tuple[bool, int, int, Waiting]] = []
+
+        def consider(sender: bytes) -> None:
+            if not left[sender]:
+                return
+            last = self._accounts[sender][left[sender][-1]]
+            is_expired = last.valid_until < height
+            is_less = last.fee < wanted.fee or len(left[sender]) > 1 + own
+            if is_expired or (is_less and sender != wanted.sender):
+                heappush(heap, (not is_expired, last.fee, -last.arrival, last))
+
+        for sender in left:
+            consider(sender)
+        while heap:
+            _, _, _, worst = heappop(heap)
+            yield worst
+            left[worst.sender].pop()
+            consider(worst.sender)
 
     def _put_in(self, waiting: Waiting) -> None:
         self._ids[waiting.id] = waiting
@@ -286,19 +315,6 @@ class Mempool:
         if not used[0]:
             del self._peers[waiting.peer]
         self._bytes -= len(waiting.entry)
-
-
-def _arrived(waiting: Waiting, arrival: int) -> Waiting:
-    return Waiting(
-        id=waiting.id,
-        sender=waiting.sender,
-        nonce=waiting.nonce,
-        fee=waiting.fee,
-        valid_until=waiting.valid_until,
-        entry=waiting.entry,
-        peer=waiting.peer,
-        arrival=arrival,
-    )
 
 
 def _confirmed(view: View, sender: bytes) -> int:

@@ -173,6 +173,7 @@ class Validator:
             sender=draft.sender,
             nonce=draft.nonce,
             fee=draft.fee,
+            cost=draft.fee + admission.gas_cost(draft.gas_limit, self.rules.genesis.policy),
             valid_until=draft.valid_until,
             entry=signed.to_bytes(),
             peer=peer,

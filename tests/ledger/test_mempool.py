@@ -37,6 +37,7 @@ class Room:
             "sender": sender.address,
             "nonce": nonce,
             "fee": 1_000,
+            "cost": 0,
             "valid_until": self.height + 50,
             "entry": bytes(1_000),
             "peer": "",
@@ -131,6 +132,58 @@ def test_a_full_room_keeps_who_offers_more(world: Any, monkeypatch: pytest.Monke
     assert room.pool.find(low[0].id) is None
     assert room.order()[0] == high.id
     assert len(room.pool) == 4
+
+
+def test_nobody_leaves_a_full_room_for_one_that_does_not_fit_all_the_same(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mempool, "BYTES_MAX", 10_000)
+    people = [world.person(f"p{index}") for index in range(11)]
+    chain = world.chain(genesis.FEES, rich=tuple(people))
+    room = Room(chain, Mempool(chain.rules.chain, chain.rules.genesis))
+    kept = [
+        room.add(one, 0, fee=1_500 if index < 4 else 5_000) for index, one in enumerate(people[:10])
+    ]
+    assert room.refusal(people[10], 0, fee=2_000, entry=bytes(4_001)) is Fault.MEMPOOL_FULL
+    assert len(room.pool) == len(kept)
+    assert room.pool.size_bytes == 10_000
+    room.add(people[10], 0, fee=2_000, entry=bytes(4_000))
+    assert [room.pool.find(one.id) is None for one in kept] == [True] * 4 + [False] * 6
+
+
+def test_the_last_of_an_account_leave_one_after_the_other(
+    room: Room, alice: Any, bob: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mempool, "BYTES_MAX", 4_000)
+    waiting = [room.add(alice, nonce, fee=1_000 + nonce) for nonce in range(4)]
+    room.add(bob, 0, fee=9_000, entry=bytes(2_500))
+    assert [room.pool.find(one.id) is None for one in waiting] == [False, True, True, True]
+    assert room.pool.size_bytes == 3_500
+
+
+def test_a_replacement_makes_the_room_of_the_old_one_its_own(
+    room: Room, alice: Any, bob: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mempool, "BYTES_MAX", 4_000)
+    old, other = room.add(alice, 0), room.add(bob, 0, fee=9_000, entry=bytes(3_000))
+    new = room.add(alice, 0, fee=2_000)
+    assert room.pool.find(old.id) is None
+    assert room.pool.find(new.id) is not None
+    assert room.refusal(alice, 0, fee=8_000, entry=bytes(1_001)) is Fault.MEMPOOL_FULL
+    assert room.pool.find(new.id) is not None
+    assert room.pool.find(other.id) is not None
+    assert room.pool.size_bytes == 4_000
+
+
+def test_an_account_pays_for_all_that_waits_of_it_together(room: Room, alice: Any) -> None:
+    account = holdings.find_account(room.chain.state, alice.address)
+    assert account is not None
+    half = account.native // 2
+    room.add(alice, 0, cost=half)
+    assert room.refusal(alice, 1, cost=account.native - half + 1) is Fault.FEE_UNAFFORDABLE
+    assert room.refusal(alice, 0, fee=2_000, cost=account.native + 1) is Fault.FEE_UNAFFORDABLE
+    room.add(alice, 1, cost=account.native - half)
+    room.add(alice, 0, fee=2_000, cost=half)
 
 
 def test_what_is_expired_leaves_a_full_room_first(
