@@ -24,6 +24,7 @@ from importlib.metadata import version
 from typing import Any
 
 from qlq.backends import (
+    answers,
     braket_calibration,
     braket_errors,
     braket_layout,
@@ -140,7 +141,11 @@ class BraketBackend:
     def describe(self) -> DeviceInfo:
         """The device, its calibration, its queue, the qubits it would choose, spending limits."""
         device = self._account.device
-        with braket_errors.translated(f"device {self._arn}", doing=Doing.READ):
+        what = f"device {self._arn}"
+        with (
+            answers.decoded(what, doing=Doing.READ),
+            braket_errors.translated(what, doing=Doing.READ),
+        ):
             device.refresh_metadata()
             normal = [
                 depth

@@ -47,6 +47,8 @@ SEARCH_PAGES_MAX = 100
 _PAGE = 100
 _VENDOR_API = re.compile(r"https://braket(-fips)?\.[a-z0-9-]+\.(amazonaws\.com|api\.aws)")
 _VENDOR_BUCKET = re.compile(r"https://s3[a-z0-9.-]*\.amazonaws\.com")
+_NOT_FOUND = "' not found"
+"""In what the client makes of ResourceNotFoundException: `'arn' not found`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ def open_account(arn: str) -> Account:
     """
     from braket.aws import AwsDevice, AwsSession
 
-    with braket_errors.translated(f"device {arn}", doing=Doing.OPEN):
+    what = f"device {arn}"
+    with answers.decoded(what, doing=Doing.OPEN), braket_errors.translated(what, doing=Doing.OPEN):
         boto_session, config = _boto_session(arn.split(":")[3])
         _require_credentials(boto_session)
         session = AwsSession(boto_session=boto_session, config=config)
@@ -120,7 +123,9 @@ def open_account(arn: str) -> Account:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", UserWarning)  # capabilities of an unknown schema
                 device = AwsDevice(arn, aws_session=session)
-        except ValueError as error:  # what the client makes of ResourceNotFoundException
+        except ValueError as error:
+            if _NOT_FOUND not in str(error):
+                raise
             raise BackendUnavailable(
                 f"device {arn} does not exist, or not for this account: check the ARN"
             ) from error

@@ -121,9 +121,14 @@ class IBMBackend:
         self._account, self._device, self._choices = account, device, choices
         self._device_name = str(device.name)
         self._name = choices.uri(self._device_name)
-        with ibm_errors.translated(f"calibration of {self._device_name}", doing=Doing.OPEN):
-            self._calibration = self._calibration_of(device.properties())
+        what = f"calibration of {self._device_name}"
+        with (
+            answers.decoded(what, doing=Doing.OPEN),
+            ibm_errors.translated(what, doing=Doing.OPEN),
+        ):
+            properties = device.properties()
             self._rep_delay_s = float(device.configuration().default_rep_delay)
+        self._calibration = self._calibration_of(properties)
         for qubit in choices.qubits or ():
             self._calibration.check_qubit(qubit)
         self._limits = Limits(qubits_max=len(self._calibration.qubits), **_LIMITS)  # type: ignore[arg-type]

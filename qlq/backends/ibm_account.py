@@ -8,7 +8,7 @@ import warnings
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from qlq.backends import ibm_errors, prices, registry
+from qlq.backends import answers, ibm_errors, prices, registry
 from qlq.backends.port import Cost, Doing, TransientError
 from qlq.backends.prices import CURRENCY
 from qlq.errors import BackendUnavailable
@@ -49,7 +49,11 @@ class Account:
         """
         from qiskit.providers.exceptions import QiskitBackendNotFoundError
 
-        with ibm_errors.translated(f"device {name}", doing=Doing.OPEN):
+        what = f"device {name}"
+        with (
+            answers.decoded(what, doing=Doing.OPEN),
+            ibm_errors.translated(what, doing=Doing.OPEN),
+        ):
             if name == LEAST_BUSY:
                 return self._least_busy()
             try:
@@ -138,7 +142,8 @@ def open_account(instance: str | None) -> Account:
     ibm_errors.SECRECY.keep(())
     # `require_allowance` says it without the resource name that this warning holds
     warnings.filterwarnings("ignore", message=_NO_TIME_LEFT, category=UserWarning)
-    with ibm_errors.translated("IBM Quantum account", doing=Doing.OPEN):
+    what = "IBM Quantum account"
+    with answers.decoded(what, doing=Doing.OPEN), ibm_errors.translated(what, doing=Doing.OPEN):
         service = QiskitRuntimeService(instance=instance)
         ibm_errors.SECRECY.keep([(service.active_account() or {}).get("token")])
         return Account(service)

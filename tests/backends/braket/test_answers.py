@@ -12,7 +12,7 @@ from qlq.backends import driver, registry
 from qlq.backends.emulator.braket import BraketEmulator
 from qlq.backends.emulator.faults import Action, Fault
 from qlq.backends.emulator.server import Request, Response, Server
-from qlq.backends.port import AmbiguousSubmit, Handle
+from qlq.backends.port import AmbiguousSubmit, Handle, TransientError
 from qlq.circuit import Plan
 from qlq.errors import BackendUnavailable, JobPending
 
@@ -126,3 +126,19 @@ def test_spending_limits_in_another_form_are_named(start: Start) -> None:
     start().emulator = Between("POST /spending-limits", lambda _: body, times=1)
     with pytest.raises(BackendUnavailable, match="cannot be read"):
         registry.open_backend(GARNET).submit(plan_of())
+
+
+@pytest.mark.parametrize("change", NONE.values(), ids=NONE)
+def test_a_device_whose_document_is_none_cannot_be_asked_now(
+    start: Start, change: Callable[[bytes], bytes]
+) -> None:
+    between = Between("GET /device/", change, times=1000)
+    start().emulator = between
+    with pytest.raises((TransientError, BackendUnavailable)) as caught:
+        registry.open_backend(GARNET)
+    assert "check the ARN" not in str(caught.value)
+    between.times = 0
+    backend = registry.open_backend(GARNET)
+    between.times = 1000
+    with pytest.raises((TransientError, BackendUnavailable)):
+        backend.describe()

@@ -176,3 +176,16 @@ def test_calibration_that_cannot_be_read_is_fetched_again(
     with pytest.raises(TransientError):
         again.fetch(handle, plan)
     assert again.fetch(handle, plan).provenance.calibration["date"]
+
+
+@pytest.mark.parametrize("change", NONE.values(), ids=NONE)
+@pytest.mark.parametrize("line", ["GET /backends", "GET /properties", "GET /configuration"])
+def test_a_device_whose_documents_are_none_cannot_be_asked_now(
+    ibm: Any, opened: Open, line: str, change: Callable[[bytes], bytes]
+) -> None:
+    server = ibm()
+    server.emulator = Between(server.emulator, line, change, times=1000)
+    with pytest.raises((TransientError, BackendUnavailable)):
+        opened()
+    server.emulator.times = 0
+    assert opened().describe().name == "ibm_fez"
