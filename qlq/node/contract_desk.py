@@ -65,8 +65,8 @@ class Desk:
 
     @property
     def view(self) -> LedgerView:
-        """The state as contracts see it."""
-        return self.calls.view(self.state, self.validator.tip.height + 1)
+        """The state as contracts see it, with programs: what fails is followed line by line."""
+        return LedgerView(self.state, self.validator.tip.height + 1, self.calls.compiled)
 
     def env(self) -> Env:
         """The block that comes next."""

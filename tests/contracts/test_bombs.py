@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +44,8 @@ def resident_kib(name: str) -> int:
 @contextmanager
 def takes_at_most(kib: int) -> Iterator[None]:
     """What runs within needs no more memory than this, even for a moment."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # what is free already must not hide what is taken
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far, see proc(5)
     before = resident_kib("VmRSS")
     yield

@@ -12,7 +12,7 @@ import pytest
 
 from qlq import config
 from qlq.config import Settings
-from qlq.contracts import compiler
+from qlq.contracts import compiler, gas
 from qlq.contracts.compiled import COMPILER_VERSION
 from qlq.errors import CallFailed
 from qlq.ledger import operations
@@ -324,11 +324,15 @@ def test_the_ledger_itself_refuses_code_of_another_hash(story: Any) -> None:
     source = VAULT.encode()
     compiled = compiler.compile_source(source)
     arguments = (7).to_bytes(8, "little")
-    for code_hash, version in ((bytes(32), COMPILER_VERSION), (compiled.code_hash, 99)):
+    paid = gas.DEPLOY + len(source) * gas.DEPLOY_BYTE
+    for code_hash, version, used in (
+        (bytes(32), COMPILER_VERSION, paid),
+        (compiled.code_hash, 99, 0),
+    ):
         sent = send_raw(story, operations.Deploy(source, version, code_hash, arguments, 5_000_000))
         assert sent.receipt.reason is not None
         assert sent.receipt.reason.word == "code-mismatch"
-        assert sent.receipt.gas == 0
+        assert sent.receipt.gas == used
         assert not sent.receipt.events
 
 
