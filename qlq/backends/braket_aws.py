@@ -24,7 +24,6 @@ from importlib.metadata import version
 from typing import Any
 
 from qlq.backends import (
-    answers,
     braket_calibration,
     braket_errors,
     braket_layout,
@@ -43,7 +42,6 @@ from qlq.backends.port import (
     AmbiguousSubmit,
     Cost,
     DeviceInfo,
-    Doing,
     Handle,
     Limits,
     Status,
@@ -141,17 +139,7 @@ class BraketBackend:
     def describe(self) -> DeviceInfo:
         """The device, its calibration, its queue, the qubits it would choose, spending limits."""
         device = self._account.device
-        what = f"device {self._arn}"
-        with (
-            answers.decoded(what, doing=Doing.READ),
-            braket_errors.translated(what, doing=Doing.READ),
-        ):
-            device.refresh_metadata()
-            normal = [
-                depth
-                for queue, depth in device.queue_depth().quantum_tasks.items()
-                if queue.value == "Normal"
-            ]
+        normal = braket_session.refreshed(device, self._arn)
         limit = braket_session.spending_limit(self._account.session, self._arn)
         reasons = [] if device.status == "ONLINE" else [f"the device is {device.status.lower()}"]
         is_spent = limit is not None and limit.left <= 0

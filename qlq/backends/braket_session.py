@@ -143,6 +143,14 @@ def are_vendors(*, api: str, bucket: str) -> bool:
     return bool(_VENDOR_API.fullmatch(api) and _VENDOR_BUCKET.fullmatch(bucket))
 
 
+def refreshed(device: AwsDevice, arn: str) -> list[str]:
+    """Fetch what the device says of itself now; the depths of its normal queue."""
+    with _reading(f"device {arn}"):
+        device.refresh_metadata()
+        depths = device.queue_depth().quantum_tasks.items()
+        return [depth for queue, depth in depths if queue.value == "Normal"]
+
+
 def spending_limit(session: AwsSession, arn: str) -> SpendingLimit | None:
     """The tightest limit that the account has set on a device; None if there is none.
 
