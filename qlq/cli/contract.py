@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -191,8 +192,12 @@ def call(
 
 def _as_json(words: list[str]) -> str:
     """Arguments as somebody typed them, as the option takes them."""
-    from json import dumps
+    from json import JSONDecodeError, dumps, loads
 
+    if len(words) == 1:
+        with suppress(JSONDecodeError):
+            if isinstance(loads(words[0]), list | dict):
+                return f"'{words[0]}'"
     values = [int(word) if word.isascii() and word.isdigit() else word for word in words]
     return f"'{dumps(values)}'"
 

@@ -250,6 +250,8 @@ def test_with_its_gas_named_a_failing_call_is_on_the_chain_and_can_be_replayed(
         (("put", "--from", "alice", "--args", '["SILVER"]'), "no asset 'SILVER'"),
         (("put", "--from", "alice", "--args", "[7]"), "asset: 7 is no Asset"),
         (("put", "--args", '["GOLD"]'), "say who calls with --from NAME"),
+        (("put", "GOLD", "7"), """--args '["GOLD", 7]'"""),
+        (("put", '["GOLD", 7]'), """--args '["GOLD", 7]'"""),
         (("put", "--from", "carol", "--args", '["GOLD"]'), "carol"),
         (("put", "--from", "alice", "--args", '["GOLD"]', "--value", "x"), "'x' is no amount"),
         (
