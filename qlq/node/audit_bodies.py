@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 
 from qlq import codec
@@ -16,14 +15,13 @@ from qlq.consensus.validators import Validators
 from qlq.errors import BadTag, InvalidBlock, InvalidTransaction, RemoteMisuse
 from qlq.faults import BlockFault
 from qlq.ledger import admission, block, execution, transaction, transition
-from qlq.ledger.admission import Need
 from qlq.ledger.block import Block, Header
 from qlq.ledger.receipt import Receipt
 from qlq.ledger.state import State
 from qlq.ledger.store_file import StorageSeal
 from qlq.ledger.transition import Outcome, Rules, Tip
 from qlq.node.findings import Findings
-from qlq.node.verification import Verifier
+from qlq.node.verification import Begun, Verifier
 
 BLOCKS = "blocks"
 _Entries = tuple[bytes, ...]
@@ -44,7 +42,7 @@ class Opened:
     height: int
     entries: tuple[bytes, ...] | None
     receipts: bytes | None
-    begun: Sequence[Future[list[Need]]]
+    begun: Sequence[Begun]
 
 
 class BodyAudit:
@@ -94,7 +92,7 @@ class BodyAudit:
         """Open a row, and begin to verify its signatures."""
         plain = self._unseal(height, body, "body")
         entries = None if plain is None else self._decode(height, plain, "body", _Entries)
-        begun: Sequence[Future[list[Need]]] = ()
+        begun: Sequence[Begun] = ()
         if self.state is not None and entries is not None:
             shown = ChainMap({}, self._shown)
             begun = self._verifier.begin(admission.foresee(self.state, entries, shown))

@@ -12,6 +12,7 @@ from collections import ChainMap, OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from qlq.crypto import digest
 from qlq.errors import InvalidTransaction
@@ -30,6 +31,14 @@ SWITCH_S = 0.0002
 """A thread that has verified waits at most so long for the interpreter, to begin the next one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Signatures of a chunk that a thread verifies, or whoever waits for them."""
+
+    needs: list[Need]
+    good: Future[list[Need]]
+
+
 class Verifier:
     """Verifies, and remembers what was good. `verify` may be called from one thread at a time."""
 
@@ -37,14 +46,14 @@ class Verifier:
         """Use so many threads.
 
         Args:
-            threads: None takes one for each core that this process may use. One alone would
-                only take turns with whoever waits for it: then each signature is verified where
-                it is needed.
+            threads: Whoever calls is one of them; None takes one for each core that this process
+                may use. With one alone each signature is verified where it is needed.
             remembered_max: Signatures to remember beyond the most recent ones; 0 where each is
                 met once, which saves their digests.
         """
         count = threads or len(os.sched_getaffinity(0))
-        self._pool = ThreadPoolExecutor(count, thread_name_prefix="verify") if count > 1 else None
+        others = count - 1
+        self._pool = ThreadPoolExecutor(others, thread_name_prefix="verify") if others else None
         self._remembered_max = remembered_max
         self._recent: OrderedDict[bytes, Need] = OrderedDict()
         self._good: OrderedDict[bytes, None] = OrderedDict()
@@ -60,8 +69,8 @@ class Verifier:
             admission.verify(need)
             self._remember(need)
 
-    def begin(self, needs: Iterable[Need]) -> Sequence[Future[list[Need]]]:
-        """Begin to verify signatures in threads; `finish` takes what this returns."""
+    def begin(self, needs: Iterable[Need]) -> Sequence[Begun]:
+        """Begin to verify signatures in other threads; `finish` takes what this returns."""
         wanted = [need for need in needs if not self._is_good(need)]
         if self._pool is None:
             for need in _verify_all(wanted):
@@ -69,12 +78,16 @@ class Verifier:
             return ()
         chunks = [wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK)]
         pool = self._pool
-        return [pool.submit(_verify_all, chunk) for chunk in chunks]
+        return [Begun(chunk, pool.submit(_verify_all, chunk)) for chunk in chunks]
 
-    def finish(self, begun: Sequence[Future[list[Need]]]) -> None:
-        """Wait for them, and remember the good ones; bad ones are found again by `verify`."""
-        for future in begun:
-            for need in future.result():
+    def finish(self, begun: Sequence[Begun]) -> None:
+        """Verify what no thread has begun, and remember the good ones.
+
+        The last ones first, as threads begin with the first; `verify` finds bad ones again.
+        """
+        for one in reversed(begun):
+            good = _verify_all(one.needs) if one.good.cancel() else one.good.result()
+            for need in good:
                 self._remember(need)
 
     def _is_good(self, need: Need) -> bool:
@@ -123,7 +136,7 @@ def ahead(blocks: Iterable[Block], view: View, verifier: Verifier) -> Iterator[B
         verifier: Remembers what fits, for the transition to find.
     """
     waiting: Block | None = None
-    begun: Sequence[Future[list[Need]]] = ()
+    begun: Sequence[Begun] = ()
     shown: dict[bytes, bytes] = {}
     with sharing():
         for block in blocks:

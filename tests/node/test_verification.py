@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -135,3 +136,21 @@ def test_with_one_core_signatures_are_verified_in_one_go_and_known_after() -> No
     with pytest.raises(InvalidTransaction):
         made.verify(bad)
     made.close()
+
+
+def test_who_waits_verifies_what_no_thread_has_begun() -> None:
+    made = Verifier(2)
+    assert made._pool is not None
+    hold = threading.Event()
+    held = made._pool.submit(hold.wait)  # the only other thread is busy
+    try:
+        good, other = need("a"), need("b")
+        bad = Need(good.key, good.message, other.authorisation)
+        made.finish(made.begin([good, bad, other]))
+        assert [is_known(made, one) for one in (good, other)] == [True, True]
+        assert not held.done()
+        with pytest.raises(InvalidTransaction):
+            made.verify(bad)
+    finally:
+        hold.set()
+        made.close()
