@@ -51,6 +51,8 @@ CALL = 20_000
 CALL_BYTE = 1
 HASH = 1_800
 HASH_BYTE = 3
+SHA3_BYTE = 4
+"""Processors have instructions for SHA-256 and none for SHA-3."""
 VERIFY_ED25519 = 160_000
 VERIFY_MLDSA65 = 290_000
 BEACON = 2_600

@@ -181,7 +181,7 @@ class Host:
 
     def sha3_256(self, data: bytes) -> bytes:
         """SHA3-256, 32 bytes. Source: FIPS 202."""
-        self.charge(gas.HASH + len(data) * gas.HASH_BYTE)
+        self.charge(gas.HASH + len(data) * gas.SHA3_BYTE)
         return hashlib.sha3_256(data).digest()
 
     def verify_ed25519(self, key: bytes, message: bytes, signature: bytes) -> bool:

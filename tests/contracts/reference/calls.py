@@ -34,7 +34,8 @@ class Calls:
         if name in ("sha256", "sha3_256"):
             (fit,) = fits
             data = given[0] if kinds.is_bytes(fit.kind) else kinds.pack(fit.kind, given[0])  # type: ignore[arg-type]
-            self.done.pay(world.HASH + world.HASH_BYTE * len(data))
+            each = world.HASH_BYTE if name == "sha256" else world.SHA3_BYTE
+            self.done.pay(world.HASH + each * len(data))
             return hashlib.new(name.replace("sha3_256", "sha3-256"), data).digest()
         if name == "len":
             return len(given[0])
