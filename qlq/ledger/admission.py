@@ -14,7 +14,7 @@ from qlq.contracts.gas import BLOCK_SOURCE_MAX
 from qlq.crypto.signing import VerifyingKey
 from qlq.errors import InvalidTransaction, RemoteMisuse
 from qlq.faults import TransactionFault
-from qlq.ledger import address, holdings, operations, records, transaction
+from qlq.ledger import address, holdings, records, transaction
 from qlq.ledger.genesis import Genesis, Limits, Policy
 from qlq.ledger.records import Account, ValidatorRecord
 from qlq.ledger.state import View
@@ -164,11 +164,11 @@ def check_nonce(sender: Account, nonce: int) -> None:
 
 def check_funds(sender: Account, draft: Draft, policy: Policy, limits: Limits) -> None:
     """Return if the sender offers enough and can pay it; raises InvalidTransaction."""
-    gas = gas_limit(draft)
+    gas = draft.gas_limit
     if gas > limits.transaction_gas_max:
         detail = f"{gas} gas; one transaction has at most {limits.transaction_gas_max}"
         raise InvalidTransaction(TransactionFault.GAS_TOO_HIGH, detail)
-    if (source := source_bytes(draft)) > BLOCK_SOURCE_MAX:
+    if (source := draft.source_bytes) > BLOCK_SOURCE_MAX:
         detail = f"{source} bytes of sources; a block takes at most {BLOCK_SOURCE_MAX}"
         raise InvalidTransaction(TransactionFault.SOURCE_TOO_LONG, detail)
     if draft.fee < policy.fee_min:
@@ -178,17 +178,6 @@ def check_funds(sender: Account, draft: Draft, policy: Policy, limits: Limits) -
     if cost > sender.native:
         detail = f"fee and gas cost {cost}, the sender has {sender.native}"
         raise InvalidTransaction(TransactionFault.FEE_UNAFFORDABLE, detail)
-
-
-def gas_limit(draft: Draft) -> int:
-    """The most gas that all operations of a draft may use together."""
-    return draft.gas_limit
-
-
-def source_bytes(draft: Draft) -> int:
-    """Bytes of the sources that a draft brings, which every node compiles."""
-    brings = (operations.Deploy, operations.Upgrade)
-    return sum(len(part.source) for part in draft.operations if isinstance(part, brings))
 
 
 def gas_cost(gas: int, policy: Policy) -> int:

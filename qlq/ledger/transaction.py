@@ -10,7 +10,7 @@ guessing what it says. What must hold without the state is checked by `check`; t
 from __future__ import annotations
 
 from enum import IntEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 import msgspec
@@ -116,10 +116,16 @@ class Draft(msgspec.Struct, frozen=True, array_like=True, kw_only=True, dict=Tru
             found = self.__dict__["digest"] = digest.named(_ID_NAME, self.to_bytes())
         return found
 
-    @property
+    @cached_property
     def gas_limit(self) -> int:
         """The most gas that all operations may use together."""
         return sum(part.gas for part in self.operations if isinstance(part, METERED))
+
+    @cached_property
+    def source_bytes(self) -> int:
+        """Bytes of the sources that it brings, which every node compiles."""
+        brings = (operations.Deploy, operations.Upgrade)
+        return sum(len(part.source) for part in self.operations if isinstance(part, brings))
 
 
 class Authorisation(msgspec.Struct, frozen=True, array_like=True):

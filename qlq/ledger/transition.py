@@ -161,7 +161,7 @@ class _Room:
     @classmethod
     def of(cls, draft: Draft, entry: bytes) -> _Room:
         """What this entry takes."""
-        return cls(admission.gas_limit(draft), len(entry), admission.source_bytes(draft))
+        return cls(draft.gas_limit, len(entry), draft.source_bytes)
 
     def is_within(self, other: _Room) -> bool:
         """Whether there is no less of anything in the other."""
@@ -375,7 +375,7 @@ def _carry_out_one(
 
 def _offered(draft: Draft, rules: Rules) -> int:
     """What the sender has to have: its fee, and all the gas that it asks for."""
-    return draft.fee + admission.gas_cost(admission.gas_limit(draft), rules.genesis.policy)
+    return draft.fee + admission.gas_cost(draft.gas_limit, rules.genesis.policy)
 
 
 def _begin(below: Overlay, signed: SignedTransaction, offered: int, setting: Setting) -> Work:

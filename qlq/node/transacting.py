@@ -218,7 +218,7 @@ def _check(validator: Validator, draft: Draft) -> None:
     rules = validator.rules.genesis
     account = admission.find_sender(validator.state, draft.sender)
     admission.check_funds(account, draft, rules.policy, rules.limits)
-    if not admission.gas_limit(draft):
+    if not draft.gas_limit:
         height = validator.tip.height + 1
         transition.foresee(validator.state, draft, height=height, rules=validator.rules)
 
