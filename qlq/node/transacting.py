@@ -209,6 +209,7 @@ def _check(validator: Validator, draft: Draft) -> None:
     What a contract does may hang on the block's time, and is paid for by its gas: it is not
     tried.
     """
+    validator.check_seat()
     for operation in draft.operations:
         operations.check(operation)
     if len(draft.memo) > transaction.MEMO_BYTES_MAX:

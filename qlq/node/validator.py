@@ -81,6 +81,10 @@ class Validator:
         """What waits for a block."""
         return self._mempool
 
+    def check_seat(self) -> None:
+        """Return if this node takes part in making the next block; raises LedgerError."""
+        self._loop.check_seat()
+
     def submit_sealed(self, data: bytes, *, peer: str) -> bytes:
         """Take in an envelope; its transaction's id.
 
@@ -94,7 +98,7 @@ class Validator:
             KeyStoreError: This node's own store cannot be used; no fault of the sender.
             LedgerError: This node makes no blocks any more.
         """
-        self._loop.check_seat()
+        self.check_seat()
         limits = self.rules.genesis.limits
         sealed = sealing.decode(data, bytes_max=limits.sealed_bytes_max)
         self._mempool.check_clear(
@@ -114,7 +118,7 @@ class Validator:
 
     def submit(self, data: bytes, *, peer: str) -> bytes:
         """Take in a transaction that does not travel sealed; as `submit_sealed`."""
-        self._loop.check_seat()
+        self.check_seat()
         signed = transaction.decode(data)
         self._mempool.check_clear(
             self.state, signed.draft, size=len(data), peer=peer, height=self.tip.height + 1
@@ -131,7 +135,7 @@ class Validator:
             ConfigError, LedgerError: The block could not be kept; open the ledger anew. Or this
                 node makes no blocks any more, see `Loop.check_seat`.
         """
-        self._loop.check_seat()
+        self.check_seat()
         height = self.tip.height + 1
         best = self._mempool.candidates(self.state, height=height)
         chosen = list(itertools.islice(best, self.rules.genesis.limits.transactions_max))
