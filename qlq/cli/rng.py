@@ -221,6 +221,7 @@ def _order(
         ),
         deadline_s=None if deadline is None else terms.time_left(deadline, default_s=deadline),
         reseed_bytes=reseed_bytes,
+        home=found.home,
     )
 
 

@@ -261,6 +261,7 @@ def pulse(
             answer=terms.Answer.YES if yes else terms.Answer.ASK,
         ),
         deadline_s=None if deadline is None else terms.time_left(deadline, default_s=deadline),
+        home=found.home,
     )
     with console.interruptible():
         made = pulsing.pulse(order, found, period_s=period, tell=console.tell)

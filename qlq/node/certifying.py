@@ -114,8 +114,8 @@ def certify(order: CertifyOrder, settings: Settings, tell: Tell) -> dict[str, An
     """Run both batches, write the bundle, and return its signed certificate.
 
     Backends are tried in order; only one that cannot be used leads to the next, before a job
-    that costs something was accepted. Neither job is on record: a paid one that this command
-    leaves behind is cancelled, see `passing_jobs`, and lost to the certificate.
+    that costs something was accepted. Paid jobs are on record; one that this command leaves
+    behind is cancelled, see `passing_jobs`, and lost to the certificate.
 
     Raises:
         ConfigError: A value of the order cannot be used, or the bundle cannot be written.
@@ -130,7 +130,8 @@ def certify(order: CertifyOrder, settings: Settings, tell: Tell) -> dict[str, An
     def use(choice: Choice, attempts: tuple[Attempt, ...]) -> dict[str, Any]:
         tell(f"opening {choice.uri}")
         with chain.opened(choice.uri, clock=clock) as backend:
-            run = _Measuring(backend, order, clock, tell).run(attempts)
+            noted = passing_jobs.Order(settings.home, choice.uri, order.consent.caps, attempts)
+            run = _Measuring(backend, order, clock, tell, noted).run()
         return bundle.write(order.bundle, run, key=key)
 
     return chain.first(every, use)
@@ -221,11 +222,19 @@ def _cost(backend: Backend, every: tuple[Order, Order], clock: Clock) -> Cost:
 class _Measuring:
     """Both batches of one certificate on one opened backend."""
 
-    def __init__(self, backend: Backend, order: CertifyOrder, clock: Clock, tell: Tell) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        order: CertifyOrder,
+        clock: Clock,
+        tell: Tell,
+        noted: passing_jobs.Order,
+    ) -> None:
         self._backend, self._order, self._clock, self._tell = backend, order, clock, tell
+        self._noted = noted
         self._cost = FREE
 
-    def run(self, attempts: tuple[Attempt, ...]) -> Run:
+    def run(self) -> Run:
         """Calibrate, commit, measure."""
         order = self._order
         orders.describe(self._backend, self._clock)
@@ -253,13 +262,13 @@ class _Measuring:
                 reason=str(error),
             ) from error
         self._tell(f"data: S = {outcomes.value.s:.3f} ± {outcomes.value.sigma:.3f}")
-        told = tuple(document.attempt(one) for one in attempts)
+        told = tuple(document.attempt(one) for one in self._noted.attempts)
         return Run(commitment, seed, calibration, data, told, now())
 
-    def _capped(self, plan: Plan) -> Plan:
-        """The plan of one batch with what the operator's caps leave for it beside the other one."""
+    def _capped(self, plan: Plan) -> tuple[Plan, Cost]:
+        """The plan of one batch with what the operator's caps leave for it, and what it costs."""
         if consent.is_free(self._cost):
-            return plan
+            return plan, FREE
         cost = patience.ask(
             partial(self._backend.estimate, plan),
             clock=self._clock,
@@ -267,19 +276,16 @@ class _Measuring:
         )
         other = consent.rest(self._cost, cost)
         left_s = consent.seconds_left(self._order.consent.caps, cost, beside=other)
-        return replace(plan, qpu_s_max=left_s)
+        return replace(plan, qpu_s_max=left_s), cost
 
     def _leg(
         self, drawn: bytes, order: Order, rounds: int, blocks: int, seen: Seen
     ) -> tuple[Leg, Outcomes, Seen]:
         """A batch that was measured, screened and counted."""
         submitted = now()
+        plan, cost = self._capped(order.plan)
         shots = passing_jobs.run(
-            self._backend,
-            self._capped(order.plan),
-            cost=self._cost,
-            clock=self._clock,
-            tell=self._tell,
+            self._backend, plan, cost=cost, clock=self._clock, tell=self._tell, order=self._noted
         )
         batch = source.collect(order, shots)
         seen = source.screen(batch, seen=seen)

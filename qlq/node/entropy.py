@@ -14,6 +14,7 @@ import os
 import uuid
 from collections.abc import Callable
 from enum import StrEnum
+from pathlib import Path
 
 from qlq.backends import chain as choices
 from qlq.backends import patience
@@ -23,6 +24,7 @@ from qlq.backends.port import FREE, Backend, DeviceInfo
 from qlq.backends.registry import Classical
 from qlq.errors import (
     BackendUnavailable,
+    BudgetRefused,
     ConfigError,
     HealthTestFailed,
     InvariantBroken,
@@ -80,6 +82,7 @@ class EntropyOrder:
         deadline_s: Seconds until each seed must be there; None gives queues a day.
         reseed_bytes: Bytes of one seed.
         mechanism: Which generator.
+        home: Home folder, whose records note jobs that cost something; None allows none of them.
     """
 
     backends: tuple[str, ...]
@@ -89,6 +92,7 @@ class EntropyOrder:
     deadline_s: float | None = None
     reseed_bytes: int = RESEED_BYTES
     mechanism: Mechanism = Mechanism.CTR_AES256
+    home: Path | None = None
 
 
 def check(order: EntropyOrder) -> tuple[Choice, ...]:
@@ -171,7 +175,9 @@ class Source:
             self._tell(f"opening {choice.uri}")
             try:
                 with choices.opened(choice.uri, clock=clock) as backend:
-                    return self._measure(backend, clock, entropy_bits, seed_for_output_bits)
+                    return self._measure(
+                        backend, clock, entropy_bits, seed_for_output_bits, choice.uri
+                    )
             except BackendUnavailable as error:
                 self.attempts += (Attempt(choice.uri, type(error).__name__, str(error)),)
                 raise
@@ -212,6 +218,7 @@ class Source:
         clock: Clock,
         entropy_bits: float,
         seed_for_output_bits: int | None,
+        uri: str,
     ) -> tuple[Batch, CommittedSeed | None]:
         """Order, pay and run one job."""
         info = orders.describe(backend, clock)
@@ -231,13 +238,21 @@ class Source:
         cost = patience.ask(lambda: backend.estimate(order.plan), clock=clock, what=what)
         plan = order.plan
         if not consent.is_free(cost):
+            if self._order.home is None:
+                raise BudgetRefused(
+                    f"{backend.name} costs something, and nothing here would note it: name a home"
+                )
             whole = consent.add(self._spent, cost)
             self._order.consent.allow(whole, what=f"random bytes from {backend.name}")
             left_s = consent.seconds_left(self._order.consent.caps, cost, beside=self._spent)
             plan = dataclasses.replace(plan, qpu_s_max=left_s)
             self._spent = whole
         self._tell(f"measuring {measured} bits on {backend.name}")
-        shots = passing_jobs.run(backend, plan, cost=cost, clock=clock, tell=self._tell)
+        caps = self._order.consent.caps
+        noted = passing_jobs.Order(self._order.home or Path(), uri, caps, self.attempts)
+        shots = passing_jobs.run(
+            backend, plan, cost=cost, clock=clock, tell=self._tell, order=noted
+        )
         return source.collect(order, shots), seed
 
     def _raw_bits(self, info: DeviceInfo, entropy_bits: float) -> int:

@@ -29,15 +29,14 @@ from types import TracebackType
 from typing import Any, Self
 
 import msgspec
-import numpy as np
 
-from qlq import circuit
 from qlq.backends.port import Cost, Status
 from qlq.circuit import Plan
 from qlq.crypto import aead, kdf
 from qlq.disk import private_files
 from qlq.disk.turn import Turn
 from qlq.errors import BadTag, ConfigError, KeyStoreDamaged, KeyStoreError, QLQError
+from qlq.node import job_plans
 from qlq.node.consent import Caps
 from qlq.node.sessions import Seeds
 from qlq.provenance import Attempt, vendor_ids
@@ -59,6 +58,13 @@ class Purpose(StrEnum):
     PILOT = "pilot"
     LINK = "link"
     """A session whose parties are in other processes, and end with them: nobody can resume it."""
+    RANDOM = "random"
+    """Random bits, or a batch of a certificate: measured anew the next time, never resumed."""
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the jobs are of use to the process alone that submitted them."""
+        return self in {Purpose.LINK, Purpose.RANDOM}
 
 
 class State(StrEnum):
@@ -106,14 +112,15 @@ class _Head(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A session or a pilot with paid jobs; nothing in it is secret.
+    """Paid jobs and what they are for; nothing in it is secret.
 
     Attributes:
         id: Name of the record, 12 hex digits.
         created: ISO time, UTC.
         uri: The backend as the operator named it.
         backend: Its canonical name.
-        parameters: What both parties committed to; of the planned session for a pilot.
+        parameters: What both parties committed to; of the planned session for a pilot; None for
+            random bits.
         eve: Attack as text, None for none.
         archive: Folder of the archive, None for none.
         attempts: Backends that were tried before this one.
@@ -134,7 +141,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     created: str
     uri: str
     backend: str
-    parameters: Parameters
+    parameters: Parameters | None
     eve: str | None
     archive: str | None
     attempts: tuple[Attempt, ...]
@@ -148,6 +155,13 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pilot_shots: int | None = None
     agreed: Cost | None = None
     schema: str = SCHEMA
+
+    @property
+    def of_session(self) -> Parameters:
+        """What both parties committed to; raises ConfigError for jobs that are no session's."""
+        if self.parameters is None:
+            raise ConfigError(f"job {self.id} is no session's: its record names no parameters")
+        return self.parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +237,7 @@ def find(home: Path, text: str) -> Record:
 
     Raises:
         ConfigError: This home did not submit it, so that its seeds are not here; or it was a
-            pilot's or a link's.
+            pilot's, a link's or for random bits.
     """
     shelf = read_all(home)
     for record in shelf.records:
@@ -236,7 +250,7 @@ def find(home: Path, text: str) -> Record:
             raise ConfigError(
                 f"job {text!r} was a pilot: qlq job resume {record.id} gives its figures"
             )
-        if record.purpose is Purpose.LINK:
+        if record.purpose.is_passing:
             raise no_way_back(record)
         return record
     unread = f" ({len(shelf.damaged)} records cannot be read)" if shelf.damaged else ""
@@ -248,13 +262,14 @@ def find(home: Path, text: str) -> Record:
 
 
 def no_way_back(record: Record) -> ConfigError:
-    """What is to be said of a link's job that somebody wants to go on with."""
+    """What is to be said of a job that only its own process could have gone on with."""
     over = f"qlq job show {record.id} tells how it ended"
     if not record.state.is_final:
         over = f"qlq job cancel {record.id} ends what is left of it"
-    return ConfigError(
-        f"job {record.id} was a link's: its parties' states ended with their processes; {over}"
-    )
+    why = "was a link's: its parties' states ended with their processes"
+    if record.purpose is Purpose.RANDOM:
+        why = "was for random bits, which are measured anew the next time"
+    return ConfigError(f"job {record.id} {why}; {over}")
 
 
 class OpenJob:
@@ -302,13 +317,13 @@ class OpenJob:
     def submit(self, plan: Plan, submission: Submission) -> None:
         """Write down a plan that is about to be submitted, durably, before the record names it."""
         index = len(self.record.submissions)
-        _write(self._folder / f"plan-{index}.json", pack_plan(plan))
+        _write(self._folder / f"plan-{index}.json", job_plans.pack(plan))
         self.update(submissions=(*self.record.submissions, submission))
 
     def plan(self, index: int) -> Plan:
         """The plan of a submission; raises ConfigError if its file is gone or another one."""
         path = self._folder / f"plan-{index}.json"
-        plan = unpack_plan(_read(path, limit=PLAN_BYTES_MAX), name=str(path))
+        plan = job_plans.unpack(_read(path, limit=PLAN_BYTES_MAX), name=str(path))
         if plan.digest != self.record.submissions[index].plan_digest:
             raise ConfigError(f"{path} is not the plan that was submitted")
         return plan
@@ -369,7 +384,7 @@ def create(home: Path, record: Record, *, seeds: Seeds, master: bytes) -> OpenJo
 
 
 def create_without_seeds(home: Path, record: Record) -> OpenJob:
-    """A new record of a pilot or a link on disk, taken by this process.
+    """A new record of jobs without a session's seeds on disk, taken by this process.
 
     Raises:
         ConfigError: The home folder cannot be written.
@@ -412,40 +427,6 @@ def take(home: Path, job_id: str) -> OpenJob:
     except QLQError:
         turn.give_back()
         raise
-
-
-def pack_plan(plan: Plan) -> bytes:
-    """A plan as JSON; angles are hexadecimal floats, so that every bit is kept."""
-    return msgspec.json.encode(
-        {
-            "schema": "qlq.plan/1",
-            "name": plan.program.name,
-            "source": plan.program.source,
-            "bindings": [[value.hex() for value in row] for row in plan.bindings.tolist()],
-            "shots": plan.shots,
-            "qubits": plan.qubits,
-            "seed": plan.seed,
-            "tags": plan.tags,
-        }
-    )
-
-
-def unpack_plan(data: bytes, *, name: str) -> Plan:
-    """The plan in these bytes; raises ConfigError, which calls them `name`, if it is none."""
-    try:
-        found = msgspec.json.decode(data)
-        rows = [[float.fromhex(value) for value in row] for row in found["bindings"]]
-        program = circuit.parse(found["source"], name=found["name"])
-        return Plan(
-            program,
-            np.array(rows, dtype=np.float64).reshape(len(rows), len(program.params)),
-            found["shots"],
-            qubits=None if found["qubits"] is None else tuple(found["qubits"]),
-            seed=found["seed"],
-            tags=tuple(found["tags"]),
-        )
-    except (msgspec.DecodeError, QLQError, LookupError, TypeError, ValueError) as error:
-        raise ConfigError(f"{name} is not a plan: {error}") from error
 
 
 def total(record: Record) -> tuple[Sequence[Cost], bool]:

@@ -68,7 +68,7 @@ def _line(record: Record) -> dict[str, Any]:
         "id": record.id,
         "purpose": record.purpose.value,
         "backend": record.backend,
-        "protocol": record.parameters.protocol.value,
+        "protocol": None if record.parameters is None else record.parameters.protocol.value,
         "status": record.state.value,
         "submitted": record.created,
         "job_ids": [
@@ -97,7 +97,7 @@ def describe(settings: Settings, job_id: str, *, deadline_s: float) -> dict[str,
             detail = str(error)
     return {
         **_line(record),
-        "pulses": None if record.purpose is Purpose.PILOT else record.parameters.pulses,
+        "pulses": _pulses(record),
         "pilot_shots": record.pilot_shots,
         "eve": record.eve,
         "archive": record.archive,
@@ -116,6 +116,13 @@ def describe(settings: Settings, job_id: str, *, deadline_s: float) -> dict[str,
         "detail": detail or None,
         "result": record.result,
     }
+
+
+def _pulses(record: Record) -> int | None:
+    """Pulses of a session; None for jobs that are none."""
+    if record.parameters is None or record.purpose is Purpose.PILOT:
+        return None
+    return record.parameters.pulses
 
 
 def _ask_status(record: Record, clock: Clock) -> str:
@@ -152,7 +159,8 @@ def resume(
             submitted may cost more than was agreed to.
 
     Raises:
-        ConfigError: No such record, another process works on it, or it is a link's.
+        ConfigError: No such record, another process works on it, or only its own process could
+            have gone on with it.
         BudgetRefused: The operator does not allow what is still to be submitted; the record stays.
         BackendUnavailable: The backend cannot be asked now; the record stays.
         JobPending: The shots are still to come.
@@ -162,7 +170,7 @@ def resume(
     clock = Clock(deadline_s)
     with jobs.take(settings.home, job_id) as job:
         record = job.record
-        if record.purpose is Purpose.LINK:
+        if record.purpose.is_passing:
             raise jobs.no_way_back(record)
         if record.state in {State.DONE, State.ABORTED}:
             return Resumed(record, record.result, is_new=False)
@@ -235,7 +243,7 @@ def _finish(
     with _reopened(record, clock=clock, tell=tell) as backend:
         session = jobs_running.conduct(
             PaidRun(backend, clock=clock, tell=tell, job=job, ask=ask),
-            record.parameters,
+            record.of_session,
             backend,
             pair,
             seeds=seeds,
@@ -256,7 +264,7 @@ def _finish_pilot(job: OpenJob, *, clock: Clock, archive: Path | None, tell: Tel
     with _reopened(record, clock=clock, tell=tell) as backend:
         pilots.conduct(
             PaidRun(backend, clock=clock, tell=tell, job=job),
-            record.parameters.protocol,
+            record.of_session.protocol,
             shots=shots,
         )
     return Resumed(job.record, job.record.result, is_new=True)

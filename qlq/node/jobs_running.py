@@ -448,8 +448,8 @@ def ask_spent(backend: Backend, job: OpenJob, index: int, *, clock: Clock) -> Co
 
 
 def way_out(record: Record) -> str:
-    """The command that goes on with a session or a pilot; a link's jobs can only be ended."""
-    word = "cancel" if record.purpose is Purpose.LINK else "resume"
+    """The command that goes on with a session or a pilot; others can only be ended."""
+    word = "cancel" if record.purpose.is_passing else "resume"
     return f"qlq job {word} {record.id}"
 
 

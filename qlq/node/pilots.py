@@ -143,7 +143,7 @@ def advice(record: Record) -> str:
     """How the figures of a finished pilot are used, in words."""
     if record.result is None:
         return ""
-    upper, protocol = record.result["qber_upper"], record.parameters.protocol
+    upper, protocol = record.result["qber_upper"], record.of_session.protocol
     info = DeviceInfo("", "", Kind.NOISY, 0, predicted_qber_bb84=upper, predicted_qber_e91=upper)
     tolerance = sessions.default_qber_max(info, protocol)
     if not upper <= tolerance:
@@ -174,6 +174,6 @@ def _measured(
 
 
 def _result(pilot: Pilot, record: Record) -> dict[str, Any]:
-    protocol = record.parameters.protocol.value
+    protocol = record.of_session.protocol.value
     head = {"schema": SCHEMA, "backend": record.backend, "protocol": protocol}
     return {**head, **pilot.as_document()}

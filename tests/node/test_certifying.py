@@ -22,9 +22,10 @@ from qlq.errors import (
     JobFailed,
     JobPending,
 )
-from qlq.node import certifying
+from qlq.node import certifying, jobs
 from qlq.node.certifying import CertifyOrder
 from qlq.node.consent import Caps, Consent
+from qlq.node.jobs import State
 
 SHOTS = 20_000
 PRICE = Decimal("0.00001")
@@ -137,7 +138,10 @@ def test_a_paid_job_that_is_left_behind_is_cancelled_and_told(
         certify(settings, tmp_path, deadline_s=1.5)
     left = vendor.jobs()[-1]
     assert (len(vendor.jobs()), left["cancelled"]) == (paid, True)
-    assert f"job {left['id']} was cancelled" in caught.value.__notes__[0]
+    assert f"cancelled: {left['id']}" in caught.value.__notes__[0]
+    records = jobs.read_all(settings.home).records
+    states = sorted(record.state for record in records)
+    assert states == [State.CANCELLED] + [State.DONE] * (paid - 1)
     assert len(vendor.paid()) == paid - 1
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from qlq.backends.chain import Fallback
+from qlq.backends.port import Status
+from qlq.config import Settings
 from qlq.errors import (
     BackendUnavailable,
     BudgetRefused,
@@ -18,9 +21,10 @@ from qlq.errors import (
     JobPending,
     MinEntropyTooLow,
 )
-from qlq.node import entropy
+from qlq.node import entropy, jobs, jobs_desk
 from qlq.node.consent import Caps, Consent, say_yes
 from qlq.node.entropy import EntropyOrder, Sampling
+from qlq.node.jobs import Purpose, Record, State
 from qlq.provenance import EntropyTier
 from qlq.qrng.seed_record import SeedRecord
 
@@ -145,26 +149,87 @@ def test_a_job_that_does_not_end_by_the_deadline_is_left_and_named(lab: Any) -> 
     assert lab.submits() == 1
 
 
-def test_a_paid_job_that_is_left_is_cancelled_and_told(lab: Any) -> None:
+def on_record(home: Path) -> Record:
+    """The one job of random bits that is on record."""
+    (record,) = jobs.read_all(home).records
+    assert record.purpose is Purpose.RANDOM
+    return record
+
+
+def test_a_paid_job_is_on_record_from_before_it_is_sent(lab: Any, tmp_path: Path) -> None:
+    told: list[str] = []
+    wish = order("lab:paid", consent=Consent(Caps(cost=Decimal(100))), home=tmp_path)
+    pool, _ = entropy.open_pool(wish, told.append)
+    pool.draw(32)
+    record = on_record(tmp_path)
+    assert (record.state, record.backend, record.parameters) == (State.DONE, "lab:paid", None)
+    (job,) = record.submissions
+    assert (job.status, job.tag.startswith("qlq-rng-")) == (Status.DONE, True)
+    assert job.spent is not None
+    assert lab.submits() == 1
+    first = told.index(
+        f"job {record.id} is on record; if this process ends: qlq job cancel {record.id}"
+    )
+    assert first < told.index(f"accepted as {job.job_id}")
+
+
+def test_a_paid_job_that_is_left_is_cancelled_and_told(lab: Any, tmp_path: Path) -> None:
     lab.script("pending")
+    consent = Consent(Caps(cost=Decimal(100)))
     with pytest.raises(JobPending) as caught:
-        draw(order("lab:paid", "lab", deadline_s=0.5, consent=Consent(Caps(cost=Decimal(100)))))
-    assert f"job {caught.value.job_id} was cancelled" in caught.value.__notes__[0]
+        draw(order("lab:paid", "lab", deadline_s=0.5, consent=consent, home=tmp_path))
+    assert f"cancelled: {caught.value.job_id}" in caught.value.__notes__[0]
     assert lab.cancelled() == [caught.value.job_id]
     assert lab.submits() == 1
+    record = on_record(tmp_path)
+    assert (record.state, record.detail) == (State.CANCELLED, f"cancelled: {caught.value.job_id}")
 
 
-def test_a_job_that_is_interrupted_is_cancelled_and_told(lab: Any) -> None:
+def test_a_job_that_is_interrupted_is_cancelled_and_told(lab: Any, tmp_path: Path) -> None:
     def interrupt(text: str) -> None:
         if text.startswith("accepted as"):
             raise KeyboardInterrupt
 
-    wish = order("lab:paid", consent=Consent(Caps(cost=Decimal(100))))
+    wish = order("lab:paid", consent=Consent(Caps(cost=Decimal(100))), home=tmp_path)
     pool, _ = entropy.open_pool(wish, interrupt)
     with pytest.raises(KeyboardInterrupt) as caught:
         pool.draw(32)
     (job,) = lab.cancelled()
-    assert f"job {job} was cancelled" in caught.value.__notes__[0]
+    assert f"cancelled: {job}" in caught.value.__notes__[0]
+    assert on_record(tmp_path).state is State.CANCELLED
+
+
+def test_what_was_not_accepted_leaves_no_record(lab: Any, tmp_path: Path) -> None:
+    lab.script("unavailable")
+    with pytest.raises(BackendUnavailable):
+        draw(order("lab:paid", consent=Consent(Caps(cost=Decimal(100))), home=tmp_path))
+    assert jobs.read_all(tmp_path).records == []
+
+
+def test_a_job_of_a_process_that_died_is_listed_and_can_be_cancelled(
+    lab: Any, tmp_path: Path
+) -> None:
+    class Died(BaseException):
+        """What a process does not live to handle."""
+
+    def die(text: str) -> None:
+        if text.startswith("accepted as"):
+            raise Died
+
+    wish = order("lab:paid", consent=Consent(Caps(cost=Decimal(100))), home=tmp_path)
+    pool, _ = entropy.open_pool(wish, die)
+    with pytest.raises(Died):
+        pool.draw(32)
+    record = on_record(tmp_path)
+    assert record.state is State.WAITING
+    (line,) = jobs_desk.describe_all(tmp_path)
+    assert (line["purpose"], line["status"], line["protocol"]) == ("random", "waiting", None)
+    settings = Settings(tmp_path, tmp_path / "settings", "lab", None, {})
+    with pytest.raises(ConfigError, match=f"qlq job cancel {record.id}"):
+        jobs_desk.resume(settings, record.id, deadline_s=5, archive=None, tell=silent)
+    cancelled = jobs_desk.cancel(settings, record.id, deadline_s=5)
+    assert cancelled.state is State.CANCELLED
+    assert lab.cancelled() == [record.submissions[0].job_id]
 
 
 def test_no_backend_left_raises_unless_the_fallback_is_allowed(lab: Any) -> None:
@@ -213,22 +278,25 @@ def test_a_backend_that_is_lost_in_mid_stream_is_recorded(lab: Any) -> None:
     assert [one.backend for one in origin.attempts] == ["lab"]
 
 
-def test_nothing_is_sent_without_consent(lab: Any) -> None:
+def test_nothing_is_sent_without_consent(lab: Any, tmp_path: Path) -> None:
     with pytest.raises(BudgetRefused, match="random bytes from lab:paid"):
-        draw(order("lab:paid"))
+        draw(order("lab:paid", home=tmp_path))
+    with pytest.raises(BudgetRefused, match="name a home"):
+        draw(order("lab:paid", consent=Consent(Caps(cost=Decimal(100)))))
     low = Consent(Caps(cost=Decimal(1)), say_yes)
     with pytest.raises(BudgetRefused, match="exceed --max-cost 1"):
-        draw(order("lab:paid", consent=low))
+        draw(order("lab:paid", consent=low, home=tmp_path))
     assert lab.submits() == 0
-    draw(order("lab:paid", consent=Consent(Caps(cost=Decimal(100)))))
+    assert jobs.read_all(tmp_path).records == []
+    draw(order("lab:paid", consent=Consent(Caps(cost=Decimal(100))), home=tmp_path))
     assert lab.submits() == 1
 
 
-def test_a_cap_holds_for_all_seeds_together(lab: Any) -> None:
+def test_a_cap_holds_for_all_seeds_together(lab: Any, tmp_path: Path) -> None:
     # 4,096 bits in shots of 4 at a cent: 10.24 for each seed
-    pool, _ = entropy.open_pool(
-        order("lab:paid", reseed_bytes=32, consent=Consent(Caps(cost=Decimal(25)))), silent
-    )
+    consent = Consent(Caps(cost=Decimal(25)))
+    wish = order("lab:paid", reseed_bytes=32, consent=consent, home=tmp_path)
+    pool, _ = entropy.open_pool(wish, silent)
     pool.draw(64)
     with pytest.raises(BudgetRefused, match=r"30\.72"):
         pool.draw(1)
