@@ -185,7 +185,8 @@ class _Running:
         if call.value and not method.takes_value:
             raise Failure(Reason.VALUE_NOT_TAKEN, f"it takes no value, {call.value} units came")
         method.check(arguments)
-        self.journal.move(call.sender, call.contract, call.asset, call.value)
+        if call.value:
+            self.journal.move(call.sender, call.contract, call.asset, call.value)
         self.started = True
         self.host.charge(units)
 
